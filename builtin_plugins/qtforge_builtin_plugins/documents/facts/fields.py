@@ -8,11 +8,13 @@ import datetime
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from stdnum import iso11649
 
 from qtforge_builtin_plugins.documents.facts.dates import date_order, iterate_dates
+from qtforge_builtin_plugins.documents.facts.days import Said, choose_days
 from qtforge_builtin_plugins.documents.facts.headings import PlacedCell, align_headings
 from qtforge_builtin_plugins.documents.facts.labels import Hit
 from qtforge_builtin_plugins.documents.facts.numbers import find_number
@@ -26,7 +28,6 @@ __all__ = [
     "Field",
     "find_day_of_payment",
     "find_fields",
-    "find_stamp",
 ]
 
 DATES: Final = ("date", "due_date", "service_date")
@@ -39,7 +40,6 @@ GUESSED: Final = 0.4
 
 _WEAK: Final = {"number_weak": "number", "date_weak": "date"}
 _KINDS: Final = frozenset({*DATES, *REFERENCES, *_WEAK})
-_BANK: Final = frozenset({"bank", "iban", "bic", "account", "bank_code"})
 _LEAD: Final = re.compile(r"[\s:#№.=·_–-]{0,80}")
 _VALUE: Final = re.compile(
     r"\+{3}[\d/ ]{10,16}\+{3}|RF\d\d(?: ?[A-Z0-9]{4}){2,5}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
@@ -56,18 +56,14 @@ _REST_OF_AMOUNT: Final = re.compile(r",\d\d(?!\d)")
 _ROW_VALUE: Final = re.compile(r"[^\W_][\w/.&-]{0,40}")
 _LINK: Final = re.compile(r"[\s:.,=()·–-]*(?:[^\W\d_]{1,12}\.?[\s:.,]+){0,2}")
 _DATE_GAP: Final = 24
-# The beginnings of words for paying, and the words before a last day, folded.
-_PAY: Final = re.compile(
-    r"(?<!\w)(?:pay|paid|transfer|remit|settle|zahl|uberweis|begleich|entricht|betal|overmak|voldoe"
-    r"|pag|abon|regl|acquitt|virement|salda|versa|bonific|plat|zaplac|uregul|przelew|inbetal|indbetal"
-    r"|liquid|transfer|оплат|уплат|перечисл|ode)\w*"
+# 5 de fevereiro de / 2025, and 5 / February 2025.
+_OVER_LINES: Final = re.compile(
+    r"(?<![\d.,/-])\d{1,2}\.?(?: (?:de|of))?"
+    r"(?: [^\W\d_]{3,12}(?: del?)?\.?,? ?\n|\n[^\W\d_]{3,12}(?: del?)?\.?,? )\d{4}(?!\d)"
 )
-_UNTIL: Final = re.compile(
-    r"(?<!\w)(?:by|until|before|no later than|bis|spatestens|am|avant|au plus tard|jusqu'au|pour le"
-    r"|antes|hasta|entro|per il|voor|tegen|uiterlijk|tot|ate|do|do dnia|senast|fore|senest|inden|до"
-    r"|не позднее|en gec|kadar)(?!\w)[^.]{0,24}$"
-)
-_PAY_REACH: Final = 90
+_OF_SENTENCES: Final[Mapping[str, float]] = MappingProxyType({"date": 0.5, "due_date": 0.5})
+_OF_OTHERS: Final = 0.3
+_LEAST_SURE: Final = 0.25
 _SAID: Final = 0.6  # the least confidence of a value whose label is of the lists
 _SURE: Final = 0.45  # the confidence of a label that is not in a sentence is greater
 _BROKEN: Final = re.compile(r"\d[/-]\s*$")
@@ -87,14 +83,6 @@ _BETWEEN_LABELS: Final = re.compile(r"[\W_]*(?:[^\W\d_]{1,2}[\W_]+)?")
 _ACCOUNT: Final = 18  # digits of a bank account, which no invoice's number has
 _LEAST_DIGITS: Final = 3
 _MOST_DAYS: Final = 200  # from an invoice to the last day of its payment
-_MOST_TOKENS: Final = 600
-_SENTENCE: Final = 160
-_SENTENCE_GAP: Final = 30
-_NAMED: Final = re.compile(
-    r"[\s:]{0,3}(?:n[.°ºo]{1,3}|nr\.?|no\.?|n[uú]m\.?|numer|№)?[\s:.]{0,3}"
-    r"(?P<value>(?:[A-ZА-Я]{1,4} )?[^\W_][\w/.-]{2,40})",
-    re.IGNORECASE,
-)
 _AFTER_TITLE: Final = re.compile(
     r"[\s:#№.–-]{0,6}(?:n[.°ºo]{1,3}|nr\.?|no\.?|n[uú]m\.?|№)?[\s:.]{0,3}"
     r"(?P<value>(?-i:[A-ZА-Я]{1,3} [A-ZА-Я]{1,3}/\d[\w/.-]*|[A-ZА-Я]{1,5} \d[\w/.-]{2,})"
@@ -107,18 +95,7 @@ _BY_MONTH: Final = re.compile(r"\d{1,4}/\d{1,2}/\d{4}")
 _AFTER_SIGN: Final = re.compile(
     r"(?: [^\W\d_]{2,20}){1,5} (?:№|[Nn][°º]|[Nn]r\.|[Nn]o\.) ?(?P<value>[^\W_][\w/.-]{0,40})"
 )
-_MOST_NUMBERED: Final = 60  # lines
-_ANY_NUMBERED: Final = re.compile(
-    r"([^\W\d_][^\d\t:]{1,60}?)[\s:.#№]{1,4}(\w{0,6}[/.-]?\d[\w/.-]{2,30})"
-)
-_ONE_WORD: Final = re.compile(r"\w{0,6}[/.-]?\d[\w/.-]{2,30}")
-_OTHER_ROLES: Final = frozenset({
-    "customer", "order", "delivery", "vat", "register", "terms", "buyer", "seller", "original",
-})  # fmt: skip
-_STAMP_LINES: Final = 15
-_TIME: Final = re.compile(r"[\s,-]*(?:\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?: ?[AaPp]\.?[Mm]\.?)?)?\s*")
 _MOST_BELOW: Final = 16
-_LEAST_COLUMN: Final = 3  # labels in a column of their own
 _LEADERS: Final = re.compile(r"(?:\s*\.{3,}\s*|\s+[-–]{2,}\s*|\s{2,})$")
 
 
@@ -166,6 +143,19 @@ class _Dates:
             )
         ]
 
+    def in_text(self, page: Page) -> Iterator[tuple[int, int, str, bool]]:
+        """Yield the days of a page, also over two lines, and whether each needs a label."""
+        plain = {placed[0] for placed in self.all(page.text)}
+        days = self.all(page.text, is_labelled=True)
+        for match in _OVER_LINES.finditer(page.text):
+            placed = self.at(match[0].replace("\n", " "), 0)
+            if placed is not None:
+                start = match.start()
+                plain.add(start)
+                days.append((start, start + placed[1], placed[2]))
+        for start, end, value in sorted(days):
+            yield start, end, value, start not in plain
+
 
 def find_fields(page: Page, language: str | None) -> list[Field]:
     """Return the labelled values in the text's order; several of a kind are possible.
@@ -195,23 +185,41 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
     said = {each.value: each.kind for each in placed}
     found = [each for each in found if not _is_of_another(each, said)]
     found += _in_running_text(page, placed, {each.kind for each in found})
-    if not any(each.kind == "date" for each in found):
-        taken = {each.value for each in found if each.kind in DATES}
-        taken |= set(said)
-        found += _first_date(page, dates, taken)
     if not any(each.kind == "payment_reference" for each in found):
         known = {_surest(found, kind) for kind in ("number", "order_reference")}
         quoted = [each for each in _quoted(page, dates) if each.value not in known]
         found += quoted or _of_number(page, found)
     found = _with_likely_number(page, dates, found)
-    day = _surest(found, "date")
-    # Nobody is to pay before the invoice: such a day is another one's.
-    found = [each for each in found if not (day and each.kind == "due_date" and each.value < day)]
-    if not any(each.kind == "due_date" for each in found):
-        found += _until(page, dates, found)
-    if not any(each.kind == "due_date" for each in found):
-        found += _in_sentences(page, dates, {each.value for each in found})
-    return found
+    return _with_days(page, dates, found, placed)
+
+
+def _with_days(
+    page: Page, dates: _Dates, found: Sequence[Field], placed: Sequence[PlacedValue]
+) -> list[Field]:
+    """Return the values with the days that most speaks for, in place of all that may be them."""
+    said = [
+        Said(each.kind, each.value, None, each.confidence) for each in found if each.kind in DATES
+    ]
+    said += [
+        Said(each.kind, each.value, None, _OF_SENTENCES.get(each.kind, _OF_OTHERS))
+        for each in placed
+    ]
+    numbers = {each.value for each in found if each.kind in REFERENCES}
+    own, last = choose_days(page, dates.in_text(page), said, numbers)
+    kept = [each for each in found if each.kind not in ("date", "due_date")]
+    for kind, day in (("date", own), ("due_date", last)):
+        if day is None:
+            continue
+        labelled = [each for each in found if each.kind == kind and each.value == day.value]
+        kept += labelled or [
+            _field(page, kind, day.value, day.label, day.end, _sure_of(day.score), at=day.start)
+        ]
+    return kept
+
+
+def _sure_of(score: float) -> float:
+    """Return the confidence of a day that no label has, which is at most that of a guess."""
+    return min(_SAID, _LEAST_SURE + score / 10)
 
 
 def _is_of_another(field: Field, said: Mapping[str, str]) -> bool:
@@ -234,21 +242,6 @@ def _in_running_text(page: Page, placed: Sequence[PlacedValue], known: set[str])
         some = [each for each in placed if each.kind == kind]
         if kind not in known and len({each.value for each in some}) == 1:
             yield _field(page, kind, some[0].value, some[0].start, some[0].end, 0.5)
-
-
-def _first_date(page: Page, dates: _Dates, taken: set[str]) -> Iterator[Field]:
-    """Yield the first date that is no other one's, in a line without an amount."""
-    for start, end in page.lines:
-        line = page.text[start:end]
-        if not any(map(str.isdigit, line)) or _AMOUNT.search(line):
-            continue
-        words = page.labels.words_of(page.folded[start:end])
-        if any("due" in page.labels.roles_of(word) for word in words):
-            continue
-        for placed in dates.all(line):
-            if placed[2] not in taken:
-                yield _field(page, "date", placed[2], start, start + placed[1], 0.3)
-                return
 
 
 def _surest(found: Sequence[Field], kind: str) -> str | None:
@@ -332,51 +325,6 @@ def _quoted(page: Page, dates: _Dates) -> list[Field]:
     return []
 
 
-def _until(page: Page, dates: _Dates, found: Sequence[Field]) -> Iterator[Field]:
-    """Yield the last day of payment: as many days after the invoice's as the text says.
-
-    Payable in 30 days, which is 3 May 2026. Without such a number a day after the invoice's,
-    in a line about payment, is taken.
-    """
-    best = max((each for each in found if each.kind == "date"), default=None,
-               key=lambda each: each.confidence)  # fmt: skip
-    if best is None:
-        return
-    first = datetime.date.fromisoformat(best.value)
-    taken = {each.value for each in found if each.kind == "service_date"} | {best.value}
-    for index, (start, end) in enumerate(page.lines):
-        line = page.text[start:end]
-        if not any(map(str.isdigit, line)):
-            continue
-        # A date may continue in the next line.
-        following = page.line(index + 1)
-        both = f"{line} {following}"[: len(line) + 24]
-        for placed in dates.all(both, is_labelled=True):
-            if placed[0] > len(line) or placed[2] in taken:
-                continue
-            days = (datetime.date.fromisoformat(placed[2]) - first).days
-            if not 0 < days <= _MOST_DAYS:
-                continue
-            around = f"{page.line(index - 1)} {line} {following}"
-            has_days = re.search(rf"(?<![\d.,/-]){days}(?![\d.,/-]\d|\d)", around) is not None
-            words = page.labels.words_of(page.folded[start:end])
-            is_payment = any("due" in page.labels.roles_of(word) for word in words)
-            if has_days or (is_payment and len(line) > placed[1] - placed[0]):
-                yield _field(page, "due_date", placed[2], start, end, 0.6 if has_days else 0.4)
-
-
-def _in_sentences(page: Page, dates: _Dates, known: set[str]) -> Iterator[Field]:
-    """Yield the day until which a sentence asks to pay: Please transfer it by 3 May 2026."""
-    for match in _PAY.finditer(page.folded):
-        end = min(page.lines[page.line_at(match.start())][1] + 40, match.end() + _PAY_REACH)
-        for placed in dates.all(page.text[match.end() : end].replace("\n", " ")):
-            before = page.folded[match.end() : match.end() + placed[0]]
-            if _UNTIL.search(before) and placed[2] not in known:
-                yield _field(page, "due_date", placed[2], match.start(), match.end() + placed[1],
-                             0.4)  # fmt: skip
-                return
-
-
 def find_day_of_payment(
     page: Page, language: str | None, day: str, payments: Sequence[str]
 ) -> Field | None:
@@ -399,23 +347,6 @@ def find_day_of_payment(
             days = (datetime.date.fromisoformat(placed[2]) - first).days
             if 0 < days <= _MOST_DAYS:
                 return _field(page, "due_date", placed[2], start, start + placed[1], 0.4)
-    return None
-
-
-def find_stamp(page: Page, language: str | None) -> Field | None:
-    """Return the date alone in one of the first lines, as on a till receipt, with its time.
-
-    Args:
-        page: The text.
-        language: ISO 639-1, or None.
-    """
-    dates = _Dates(page, language)
-    for index in range(min(_STAMP_LINES, len(page.lines))):
-        line = page.line(index)
-        dated = dates.at(line, 0) if len(line) < 40 else None
-        if dated and _TIME.fullmatch(line[dated[1] :]):
-            start = page.lines[index][0]
-            return _field(page, "date", dated[2], start, start + len(line), 0.4)
     return None
 
 

@@ -17,7 +17,6 @@ from qtforge_builtin_plugins.documents.facts.fields import (
     Field,
     find_day_of_payment,
     find_fields,
-    find_stamp,
 )
 from qtforge_builtin_plugins.documents.facts.ibans import iterate_ibans
 from qtforge_builtin_plugins.documents.facts.items import (
@@ -89,8 +88,6 @@ def find_invoice(
     text = "\n".join(line[:_MOST_LINE_CHARACTERS] for line in text.split("\n"))
     page = Page(text, load_labels(language, folder))
     fields = _best_fields(find_fields(page, language))
-    if "date" not in fields and (stamp := find_stamp(page, language)) is not None:
-        fields["date"] = stamp
     rows = find_rows(page, language)
     sums = find_sums(page, language, [row.amount.value for row in rows], {row.line for row in rows})
     sums = with_sentence_sums(page, language, sums, _value(fields, "number"))

@@ -18,7 +18,7 @@ from typing import Final
 from qtforge_builtin_plugins.documents.facts.labels import Hit
 from qtforge_builtin_plugins.documents.facts.page import Page
 
-__all__ = ["Candidate", "find_number", "iterate_candidates"]
+__all__ = ["Candidate", "find_label", "find_number", "iterate_candidates"]
 
 _CODE: Final = re.compile(
     r"(?<![\w@/.,+&'’-])(?:(?P<series>[A-ZА-ЯŞÖÄÜ]{1,4}) (?=(?:[A-Z]{1,3}/)?\d+(?:[/-]\d|\d\d)))?"
@@ -181,7 +181,7 @@ def _candidate(
     titles: list[tuple[int, int]],
 ) -> Candidate:
     end = start + len(value)
-    label_start, label_end, is_pair = _label(page, index, start, end)
+    label_start, label_end, is_pair = find_label(page, index, start, end)
     features: dict[str, float] = {}
     words = page.labels.words_of(page.folded[label_start:label_end])
     roles = [page.labels.roles_of(word) for word in words]
@@ -232,7 +232,7 @@ def _is_other(hit: Hit) -> bool:
     return not kinds & _OWN and not kinds <= _NEUTRAL
 
 
-def _label(page: Page, index: int, start: int, end: int) -> tuple[int, int, bool]:
+def find_label(page: Page, index: int, start: int, end: int) -> tuple[int, int, bool]:
     """Return the part of the text that may be the label, and whether both are a pair."""
     cells = page.cells[index]
     number = max((at for at, cell in enumerate(cells) if cell.start <= start), default=0)

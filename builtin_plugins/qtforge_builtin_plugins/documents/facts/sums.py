@@ -67,13 +67,8 @@ _OTHER_DOLLAR: Final = re.compile(
 _DECIMALS: Final = re.compile(r"\d([.,])\d\d(?![\d.,]*\d)")
 _PLACES: Final = re.compile(r"[.,](\d+)$")
 _TOLERANCE: Final = Decimal("0.06")
-_OF_BASE: Final = Decimal(1)  # a rounded tax of a few per cent is that far from its base
 # The kinds of lines whose other words matter, too.
 _SAYING: Final = frozenset({None, "other", "total", "total_weak"})
-# What a sum without tax is called, apart from its own labels.
-_NETS: Final = frozenset({"net", "tax_base", "total", "total_weak"})
-_SURE_NETS: Final = frozenset({"net", "tax_base"})
-_CENT: Final = Decimal("0.01")
 _HALF_CENT: Final = Decimal("0.0051")
 _MOST_RATE: Final = 30  # per cent
 _MOST_RATE_ROW: Final = 80
