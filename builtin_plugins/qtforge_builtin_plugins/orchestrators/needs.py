@@ -142,6 +142,9 @@ def by_needs(concurrency: int) -> Execute:
 class _Scheduler:
     """Runs the stages of one scope.
 
+    A stage that has become ready is done where the last stage that it needs has ended, and beside
+    others where several have.
+
     Args:
         scope: The scope.
         stages: Returns the stages as they are now.
@@ -159,14 +162,16 @@ class _Scheduler:
         self._places = _Places(concurrency)
         self._planned: Sequence[GraphStage] = ()
         self._table: dict[str, GraphStage] = {}
-        self._ready: dict[str, asyncio.Future[None]] = {}  # of each stage that was ever planned
         self._missing: dict[str, int] = {}  # how many needs of a stage have not ended
         self._dependents: dict[str, list[str]] = {}
-        self._running: set[str] = set()
+        self._taken: set[str] = set()  # the stages that are done now, or wait for a place
         self._ended: dict[str, Outcome] = {}
         self._failures: dict[str, StageFailedError] = {}
-        self._broken = False  # whether the run is left: it is paused, cancelled or cut off
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Why the scope is left: the run is paused, cancelled or cut off. What the journal holds is
+        # done all the same: it may have to be undone.
+        self._left_by: BaseException | None = None
+        self._turns: dict[str, asyncio.Future[None]] = {}  # of ends, where some are enough
+        self._over: asyncio.Future[None] | None = None
         self._had_failed = False  # according to the journal, which the code may reach later
         if self._work.resumed:
             steps, prefix = scope.work.run.steps, scope.prefix
@@ -180,11 +185,10 @@ class _Scheduler:
             StageFailedError: A required stage failed; the first in the definition's order.
             OperationError: ``run.too_few_succeeded``: fewer ends than ``first`` says.
         """
-        run, names = self._work.run, self._plan()
         if self._first is None:
-            await run.gather(*(self._branch(name) for name in names))
-        elif names:
-            await run.gather(*(self._branch(name) for name in names), first=self._first)
+            await self._all(self._plan())
+        else:
+            await self._until_enough(self._first)
         self._scope.leave_out(self._planned)
         if self._first is not None:
             self._check_ends(self._first)
@@ -192,6 +196,33 @@ class _Scheduler:
             raise next(
                 self._failures[each.name] for each in self._planned if each.name in self._failures
             )
+
+    async def _until_enough(self, first: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._over = loop.create_future()
+        self._turns = {name: loop.create_future() for name in ends_of(self._stages())}
+        ready = self._plan()
+        if self._table:
+            ends = (self._end(name) for name in self._turns)
+            await self._work.run.gather(self._others(ready), *ends, first=first)
+
+    async def _others(self, ready: Sequence[str]) -> None:
+        """Do the stages that are no ends; it returns last, so that it does not count as one."""
+        await self._all(ready)
+        await self._until_over()
+
+    async def _end(self, name: str) -> None:
+        """Do an end; it returns before the others only where it has succeeded."""
+        await self._turns[name]
+        await self._do(name)
+        if self._ended[name] != "succeeded":
+            await self._until_over()
+
+    async def _until_over(self) -> None:
+        if self._over is not None:
+            await self._over
+        if self._left_by is not None:  # else the branch would count as one that has succeeded
+            raise self._left_by
 
     def _check_ends(self, first: int) -> None:
         ends = ends_of(self._planned)
@@ -203,85 +234,87 @@ class _Scheduler:
             raise OperationError("run.too_few_succeeded", what, why, retryable=False)
 
     def _plan(self) -> list[str]:
-        """Note what each stage needs, and return the names of the stages that are new."""
+        """Note what each stage needs, and return the stages that are ready."""
         self._planned = stages = self._stages()
         self._table = {stage.name: stage for stage in stages}
-        loop = asyncio.get_running_loop()
-        fresh = [name for name in self._table if name not in self._ready]
-        for name in fresh:
-            self._ready[name] = loop.create_future()
         self._dependents = collections.defaultdict(list)
+        ready = []
         for name, stage in self._table.items():
-            if name in self._ended or name in self._running:
+            if name in self._ended:
                 continue
             missing = [need for need in dict.fromkeys(stage.needs) if need not in self._ended]
             self._missing[name] = len(missing)
             for need in missing:
                 self._dependents[need].append(name)
-            if not missing:
-                self._release(name)
-            elif self._ready[name].done():  # an amendment has added one
-                self._ready[name] = loop.create_future()
-        for name in self._ready.keys() - self._table.keys():  # removed by an amendment
-            self._missing[name] = 0
-            self._release(name)
-        return fresh
+            if not missing and name not in self._taken:
+                ready.append(name)
+        return self._routed(ready)
 
-    def _release(self, name: str) -> None:
-        if not self._ready[name].done():
-            self._ready[name].set_result(None)
+    def _routed(self, ready: list[str]) -> list[str]:
+        """Let the ends begin that are ready, where some are enough; return the other stages."""
+        if not self._turns:
+            return ready
+        for name in ready:
+            if name in self._turns and not self._turns[name].done():
+                self._turns[name].set_result(None)
+        return [name for name in ready if name not in self._turns]
 
-    async def _branch(self, name: str) -> None:
-        outcome = await self._when_ready(name)
-        while self._stages() is not self._planned:
-            fresh = self._plan()
-            await self._work.run.gather(*(self._branch(each) for each in fresh))
-        if self._first is not None and (
-            outcome != "succeeded" or name not in ends_of(self._planned)
-        ):
-            await self._over  # else the branch would count as one that has succeeded
+    async def _all(self, ready: Sequence[str]) -> None:
+        """Do these stages, and all that become ready by their ends."""
+        while len(ready) == 1:
+            ready = await self._do(ready[0])
+        if ready:
+            await self._work.run.gather(*(self._all([name]) for name in ready))
 
-    async def _when_ready(self, name: str) -> Outcome:
-        while True:
-            await self._ready[name]
-            step = self._scope.prefix + name
-            await self._places.take(at_once=self._broken or self._work.has_begun(step))
-            try:
-                if self._broken or not self._missing[name]:
-                    self._running.add(name)
-                    return await self._ending(name, step)
-            finally:
-                self._places.give()
-
-    async def _ending(self, name: str, step: str) -> Outcome:
-        """Do a stage that may begin, as far as its needs go, and note how it ended."""
+    async def _do(self, name: str) -> list[str]:
+        """Do a stage that is ready; return those that are ready since it has ended."""
+        if name in self._ended:
+            return []
+        step = self._scope.prefix + name
+        begun = self._work.has_begun(step)
+        self._taken.add(name)
+        if not self._places.take(at_once=begun or self._left_by is not None):
+            await self._places.wait()
         outcome: Outcome = "left out"
         try:
-            if not self._broken and name in self._table:
-                outcome = await self._do(self._table[name], step)
+            stage = self._table.get(name)
+            if stage is not None and self._missing[name]:
+                self._taken.discard(name)  # an amendment has added a need
+                return []
+            if stage is not None and (begun or self._left_by is None):
+                outcome = await self._outcome(stage, step, begun=begun)
         except StageFailedError as error:
             if self._work.on_failure == "cancel" and self._first is None:
-                self._leave()
+                self._leave(name, error)
                 raise
             self._failures[name], outcome = error, "failed"
-        except BaseException:
-            self._leave()
+        except BaseException as error:
+            self._leave(name, error)
             raise
         finally:
-            self._ended[name] = outcome
-            for each in self._dependents.get(name, ()):
-                self._missing[each] -= 1
-                if not self._missing[each]:
-                    self._release(each)
-            if len(self._ended) == len(self._ready) and not self._over.done():
-                self._over.set_result(None)
-        return outcome
+            self._places.give()
+        return self._ready_after(name, outcome)
 
-    async def _do(self, stage: GraphStage, step: str) -> Outcome:
+    def _ready_after(self, name: str, outcome: Outcome) -> list[str]:
+        """Note how a stage has ended, and return those that are ready now."""
+        self._ended[name] = outcome
+        over = self._over
+        if over is not None and len(self._ended) == len(self._table) and not over.done():
+            over.set_result(None)
+        if self._stages() is not self._planned:
+            return self._plan()
+        ready = []
+        for each in self._dependents.get(name, ()):
+            self._missing[each] -= 1
+            if not self._missing[each]:
+                ready.append(each)
+        return self._routed(ready)
+
+    async def _outcome(self, stage: GraphStage, step: str, *, begun: bool) -> Outcome:
         outcomes = [(need, self._ended[need]) for need in stage.needs]
         if any(outcome in ("failed", "left out") for _, outcome in outcomes):
             return "left out"
-        if not self._may_begin(step):
+        if not begun and self._is_closed:
             return "left out"
         if stage.on_skipped == "skip":
             for need, outcome in outcomes:
@@ -295,18 +328,25 @@ class _Scheduler:
         outcome = await self._scope.do(stage, required=False)
         return "failed" if outcome == "warning" and stage.required else outcome
 
-    def _may_begin(self, step: str) -> bool:
+    @property
+    def _is_closed(self) -> bool:
+        """Whether no stage may begin that has not begun."""
         if self._first is not None or self._work.on_failure != "stop":
-            return True
-        return self._work.has_begun(step) or not (self._failures or self._had_failed)
+            return False
+        return bool(self._failures) or self._had_failed
 
-    def _leave(self) -> None:
-        """Let every stage that waits come to its end without being done."""
-        self._broken = True
-        for name in self._ready:
-            self._release(name)
+    def _leave(self, name: str, error: BaseException) -> None:
+        """Leave out the stages that have not begun, since one was left by an exception."""
+        self._left_by = self._left_by or error
+        left = [name]
+        while left:
+            name = left.pop()
+            if name not in self._ended:
+                self._ended[name] = "left out"
+                self._routed([name])
+                left += self._dependents.get(name, ())
         self._places.free_all()
-        if not self._over.done():
+        if self._over is not None and not self._over.done():
             self._over.set_result(None)
 
 
@@ -317,11 +357,15 @@ class _Places:
         self._free = count
         self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
 
-    async def take(self, *, at_once: bool) -> None:
-        """Take a place, when there is one or, if so, at once."""
+    def take(self, *, at_once: bool) -> bool:
+        """Take a place where there is one or, if so, in any case; return whether it was taken."""
         if at_once or self._free > 0:
             self._free -= 1
-            return
+            return True
+        return False
+
+    async def wait(self) -> None:
+        """Take a place, when one has been given back."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
