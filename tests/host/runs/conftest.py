@@ -10,6 +10,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
+from qtforge_builtin_plugins.orchestrators.graph import GraphOrchestrator
 from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import (
     ReactiveOrchestrator,
 )
@@ -175,7 +176,11 @@ class Lab:
 
     def sequential(self, text: str) -> Workflow:
         """Read a sequential workflow ``w``."""
-        parsed = parse('name = "w"\nkind = "sequential"\n' + text, "w.toml", _kinds())
+        return self.staged("sequential", text)
+
+    def staged(self, kind: str, text: str) -> Workflow:
+        """Read a workflow ``w`` of a kind that has stages."""
+        parsed = parse(f'name = "w"\nkind = "{kind}"\n{text}', "w.toml", _kinds())
         assert parsed.workflow is not None, parsed.problems
         return parsed.workflow
 
@@ -295,7 +300,11 @@ class Lab:
 
 
 def _kinds() -> dict[str, Orchestrator[Any]]:
-    return {"sequential": SequentialOrchestrator(), "reactive": ReactiveOrchestrator()}
+    return {
+        "graph": GraphOrchestrator(),
+        "reactive": ReactiveOrchestrator(),
+        "sequential": SequentialOrchestrator(),
+    }
 
 
 @pytest.fixture
