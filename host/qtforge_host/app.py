@@ -29,6 +29,7 @@ from qtforge_host.expressions.workers import ExpressionWorkers
 from qtforge_host.gc_tuning import freeze_heap
 from qtforge_host.loop_watch import LoopWatch
 from qtforge_host.nodes.node_bus import Answering, NodeBus, node_name
+from qtforge_host.placements import Placements
 from qtforge_host.plugin_code import Author
 from qtforge_host.plugin_files import FilesMaker
 from qtforge_host.plugins.candidates import Candidate
@@ -43,7 +44,7 @@ from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.lifecycle import PluginLifecycle
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.registry import Registry
-from qtforge_host.plugins.requirements import is_met, newest_versions
+from qtforge_host.plugins.requirements import is_met, newest_versions, required_name
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
 from qtforge_host.plugins.wiring import ContributedCommand, Contributions, Wiring
 from qtforge_host.policies.breaker import CircuitBreaker
@@ -67,6 +68,7 @@ from qtforge_host.workflows.definitions import Parsed, Problem, UnmetRequirement
 from qtforge_sdk import Orchestrator, PluginContext, Record
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.journal import Journal, SharedJournal
+from qtforge_sdk.placement import ANY_NODE, ONE_NODE
 from qtforge_sdk.records import DEFAULT_POOL
 from qtforge_sdk.secrets import Secrets
 
@@ -187,6 +189,7 @@ class Host:
         events: Send publications to runs, once the journal is open.
         sender: Stores publications for other processes, once the journal is open.
         nodes: The connection to other nodes; None where the configuration names no bus.
+        placements: Which plugins' data other nodes hold.
     """
 
     def __init__(
@@ -197,6 +200,7 @@ class Host:
     ) -> None:
         self.settings = settings
         self.nodes: NodeBus | None = None
+        self.placements = Placements(settings.state_dir)
         self._answering = answering
         self._marks = marks or CodeMarks()
         self._parts = HostParts(settings)
@@ -240,6 +244,7 @@ class Host:
             )
             await self._plugins.start_all(self._loader)
             self.registry.remember(installed.memory)
+            self._share_placements()
             if self.settings.bus:
                 await self._connect()
             await self._read_workflows()
@@ -285,6 +290,11 @@ class Host:
                     self._resolution, self._loader, self.settings, self._parts.secrets
                 )
                 await journal.open()
+            if self.placements.own and self.settings.has_shared_journal:
+                owners = await journal.owners()
+                self.placements.observe_all(
+                    each.announcement for each in owners if each.announcement is not None
+                )
             clock = self._parts.clock
             if isinstance(journal, SharedJournal):
                 clock = StoreClock(journal.now, clock)
@@ -321,19 +331,20 @@ class Host:
             freeze_heap()
         return self._durable
 
-    def workflow(self, name: str, *, files: bool = True) -> Workflow:
+    def workflow(self, name: str, *, files: bool = True, queued: bool = False) -> Workflow:
         """Return a workflow that can be executed by this host now.
 
         Args:
             name: Its name, or the path of a TOML file.
             files: Whether a path is read.
+            queued: Whether another node may execute it, with its plugins.
 
         Raises:
             WorkflowNotFoundError: There is none of that name.
             WorkflowUnmetError: A plugin that it requires is not active.
             WorkflowInvalidError: The definition has problems.
         """
-        return self._checker.get(name, files=files)
+        return self._checker.get(name, files=files, queued=queued)
 
     def runnable(self) -> Iterator[Workflow]:
         """Return, one after the other, the workflows of the catalog that can run here."""
@@ -389,16 +400,35 @@ class Host:
         self.catalog.add(await self._contributions.workflows())
         self.catalog.add_folder(self.settings.config_path.parent / "workflows")
         self._checker = WorkflowChecker(
-            self.catalog, self.expressions, self.bus.topics, self._unmet
+            self.catalog, self.expressions, self.bus.known_topics, self._unmet
         )
 
     def _unmet(self, requires: Iterable[str]) -> list[UnmetRequirement]:
         """Return the requirements that neither this host's plugins meet nor other nodes'."""
-        found = self.registry.unmet(requires)
+        found = [*self.registry.unmet(requires), *_left(requires, self.placements.elsewhere)]
         if not found or self.nodes is None:
             return found
         elsewhere = self.nodes.plugins()
         return [each for each in found if not is_met(each.text, elsewhere)]
+
+    def _share_placements(self) -> None:
+        """Let one node alone answer with plugins that keep their data on one node."""
+        if not self.settings.bus and not self.settings.has_shared_journal:
+            return
+        folder = self.settings.state_dir / "plugins"
+        kept = {
+            entry.candidate.name: folder / entry.candidate.name
+            for entry in self.registry
+            if entry.phase == "running" and getattr(entry.plugin, "placement", ANY_NODE) == ONE_NODE
+        }
+        self.placements.share(kept, answers=self._answering is not None)
+        self.placements.on_change.append(self._leave_to_others)
+        self._leave_to_others()
+
+    def _leave_to_others(self) -> None:
+        self.bus.leave_to_others(self.placements.elsewhere, self._parts.policies.for_topic)
+        if self.nodes is not None:  # it may have been learnt from the journal
+            self.nodes.changed()
 
     async def _connect(self) -> None:
         name = node_name("" if self._answering is None else self._answering.name)
@@ -419,6 +449,7 @@ class Host:
             policies.for_topic,
             policies.health.is_usable,
             self._parts.forget_breaker,
+            self.placements,
         )
         if self._answering is not None:
             policies.health.start()
@@ -467,8 +498,20 @@ class Host:
 
     def _versions(self) -> dict[str, str]:
         own = {} if self._plugins is None else self._plugins.versions()
+        for name in self.placements.elsewhere:
+            own.pop(name, None)
         # A run that another node's plugin serves can be continued wherever that one is asked.
         return own if self.nodes is None else {**newest_versions(self.nodes.plugins()), **own}
+
+
+def _left(requires: Iterable[str], elsewhere: Mapping[str, str]) -> Iterator[UnmetRequirement]:
+    """Return the requirements that plugins would meet whose data another node holds."""
+    for position, text in enumerate(requires if elsewhere else ()):
+        name = required_name(text)
+        if name in elsewhere:
+            why = f"the data of '{name}' are on the node {elsewhere[name]}"
+            fix = "queue the run with --detach, or connect the nodes: [host] bus"
+            yield UnmetRequirement(position=position, text=text, why=why, fix=fix, elsewhere=True)
 
 
 def _journal_id(settings: Settings) -> str:

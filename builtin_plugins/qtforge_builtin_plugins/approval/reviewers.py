@@ -52,6 +52,7 @@ class ReviewersConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class Reviewers(Plugin):
     """Chooses reviewers, and stores their open reviews."""
 
+    placement = "one node"
     Config = ReviewersConfig
     config: ReviewersConfig
     _assignments: Assignments

@@ -52,6 +52,7 @@ class DocumentStorage(Plugin):
     The file is opened at the first request, so a host on a read-only disk can start.
     """
 
+    placement = "one node"
     Config = StorageConfig
     config: StorageConfig
     _bus: Bus

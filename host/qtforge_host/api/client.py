@@ -181,12 +181,15 @@ class RunClient(RunStore):
         durable = self._parts.open_durable
         return durable is not None and durable.supervisor.executes(run_id)
 
-    async def workflow(self, workflow: str | Path, *, files: bool = False) -> Workflow:
+    async def workflow(
+        self, workflow: str | Path, *, files: bool = False, queued: bool = False
+    ) -> Workflow:
         """Return a workflow that can run here and now.
 
         Args:
             workflow: Its name, or the path of a TOML file.
             files: Whether a text may be a path too; a text that is not trusted may not.
+            queued: Whether another node may execute it, with its plugins.
 
         Raises:
             WorkflowNotFoundError: There is none.
@@ -194,7 +197,8 @@ class RunClient(RunStore):
             WorkflowInvalidError: The definition has problems.
         """
         host = await self._parts.host()
-        return host.workflow(str(workflow), files=files or isinstance(workflow, Path))
+        files = files or isinstance(workflow, Path)
+        return host.workflow(str(workflow), files=files, queued=queued)
 
     async def check_input(self, workflow: Workflow, given: Mapping[str, Any]) -> None:
         """Check a run's input before the run is started.
@@ -275,7 +279,11 @@ class RunClient(RunStore):
             KeyReusedError: The key has started another workflow, or with another input.
         """
         queue = queue_entry(pool, priority, not_before)
-        found = workflow if isinstance(workflow, Workflow) else await self.workflow(workflow)
+        found = (
+            workflow
+            if isinstance(workflow, Workflow)
+            else await self.workflow(workflow, queued=True)
+        )
         durable = await self._parts.durable()
         given = given or {}
         wanted = None if key is None else run_id_of(key)

@@ -8,7 +8,7 @@ from typing import Final
 from qtforge_host.api.documents import Finding
 from qtforge_host.api.journals import REPAIR, damage_findings
 from qtforge_host.api.lookup import open_journal
-from qtforge_host.api.shared_checks import check_other_journal
+from qtforge_host.api.shared_checks import check_other_journal, check_placements
 from qtforge_host.api.state_checks import (
     check_leftovers,
     check_permissions,
@@ -45,6 +45,7 @@ async def diagnose(settings: Settings) -> list[Finding]:
         *check_leftovers(settings),
         *await _check_state(settings, candidates),
         *_check_plugins(installed),
+        *check_placements(settings),
     ]
 
 

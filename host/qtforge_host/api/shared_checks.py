@@ -9,12 +9,13 @@ from qtforge_host.api.documents import Finding
 from qtforge_host.api.lookup import open_journal
 from qtforge_host.config.settings import Settings
 from qtforge_host.journal.database import JOURNAL_FILE
+from qtforge_host.placements import known_placements
 from qtforge_sdk.errors import StorageError
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.run_status import UNFINISHED
 
-__all__ = ["check_other_journal"]
+__all__ = ["check_other_journal", "check_placements"]
 
 _LOCAL: Final = "sqlite"
 _LOOKED_AT: Final = 1000  # unfinished runs of the other journal
@@ -46,6 +47,23 @@ async def check_other_journal(journal: Journal, settings: Settings) -> Sequence[
     for run in runs:
         (copied if await _has(journal, run.run_id) else only_there).append(run)
     return list(_findings(only_there, copied, settings))
+
+
+def check_placements(settings: Settings) -> Iterator[Finding]:
+    """Find data of plugins that are on another node, too, since one node is to hold them.
+
+    Args:
+        settings: The configuration.
+    """
+    for name, node in sorted(known_placements(settings.state_dir).items()):
+        folder = settings.state_dir / "plugins" / name
+        if folder.is_dir() and any(folder.iterdir()):
+            what = (
+                f"the data of '{name}' are on the node {node}, and {folder} has other data:"
+                " they are two truths"
+            )
+            fix = f"take over what is needed from {folder}, then move it away"
+            yield Finding(part="plugins", ok=False, what=what, fix=fix)
 
 
 async def _has(journal: Journal, run_id: str) -> bool:

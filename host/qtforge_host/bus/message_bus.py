@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -79,6 +79,7 @@ class LocalExchange:
         self.mailboxes: list[Mailbox] = []
         self._audiences: dict[str, tuple[Mailbox, ...]] = {}
         self.nodes_trouble: Callable[[], BusUnavailableError | None] = _no_trouble
+        self.left: dict[str, str] = {}  # topics that a plugin of this process leaves to others
 
     # Not a coroutine of its own: every request would pass through one more.
     def request(
@@ -139,6 +140,12 @@ class LocalExchange:
         trouble = self.nodes_trouble()
         if trouble is not None:  # another node may handle it
             return trouble
+        if topic in self.left:
+            return NoHandlerError(
+                topic,
+                f"the data of '{self.left[topic]}' are on another node, which can't be asked",
+                "start that node, and connect the nodes: [host] bus",
+            )
         otherwise = "qtforge-host bus topics shows what can be asked"
         return NoHandlerError(topic, "", did_you_mean(topic, self.routes, otherwise))
 
@@ -175,6 +182,8 @@ class MessageBus:
         self._remote: dict[str, list[RemoteHandler]] = {}  # of other nodes, by topic
         self._announced: dict[tuple[str, str], None] = {}  # topics and plugins of nodes, ever
         self._changed: set[asyncio.Future[None]] = set()  # of those who wait for a handler
+        self._elsewhere: frozenset[str] = frozenset()  # plugins with which another node answers
+        self._has_nodes = False
         self._delivered: dict[str, bool] = {}  # the ids of the last publications from elsewhere
         self._is_shared = False
         self.on_routes: Callable[[], None] = _nothing
@@ -427,6 +436,22 @@ class MessageBus:
             if not waits.done():
                 waits.set_result(None)
 
+    def leave_to_others(
+        self,
+        plugins: Collection[str],
+        policy_of: PolicyOf = lambda topic, handlers: None,
+    ) -> None:
+        """Do not answer with some plugins of this process: other nodes hold their data.
+
+        Args:
+            plugins: Those plugins, in place of those before.
+            policy_of: Returns the policy of a topic with that many handlers, or None.
+        """
+        changed, self._elsewhere = self._elsewhere ^ frozenset(plugins), frozenset(plugins)
+        for topic, found in list(self._handlers.items()):
+            if any(each.plugin in changed for each in found):
+                self._compile_route(topic, policy_of)
+
     def may_be_answered(self, topic: str, plugin: str | None, error: BusError) -> bool:
         """Return whether a request for which nothing was done may be answered later.
 
@@ -440,6 +465,11 @@ class MessageBus:
         route = self._local.routes.get(topic)
         if route is not None and any(plugin in (None, each.plugin) for each in route.handlers):
             return False  # none of them accepts the message
+        if self._has_nodes and any(
+            each.plugin in self._elsewhere and plugin in (None, each.plugin)
+            for each in self._handlers.get(topic, ())
+        ):
+            return True
         return any(topic == known and plugin in (None, name) for known, name in self._announced)
 
     async def until_nodes_change(self, within_s: float) -> None:
@@ -453,6 +483,7 @@ class MessageBus:
 
     def watch_nodes(self, trouble: Callable[[], BusUnavailableError | None]) -> None:
         """Set what returns why other nodes can't be reached, or None while they can."""
+        self._has_nodes = True
         self._local.nodes_trouble = trouble
 
     def handlers(self) -> list[Handler]:
@@ -460,9 +491,16 @@ class MessageBus:
         return [each for found in self._handlers.values() for each in found if not each.wrapper]
 
     def _compile_route(self, topic: str, policy_of: PolicyOf) -> None:
-        own, remote = self._handlers.get(topic, ()), self._remote.get(topic, ())
-        if not own and not remote:
+        own, remote = self._handlers.get(topic, []), self._remote.get(topic, ())
+        self._local.left.pop(topic, None)
+        if not own:
             self._handlers.pop(topic, None)
+        elif self._elsewhere:
+            left = [each for each in own if not each.wrapper and each.plugin in self._elsewhere]
+            own = [each for each in own if each not in left]
+            if left:
+                self._local.left[topic] = left[0].plugin
+        if not own and not remote:
             self._local.routes.pop(topic, None)
             return
         wrappers = [handler for handler in own if handler.wrapper]
@@ -488,6 +526,20 @@ class MessageBus:
         return {
             topic: [handler.info for handler in (*route.wrappers, *route.handlers)]
             for topic, route in sorted(self._local.routes.items())
+        }
+
+    def known_topics(self) -> Mapping[str, Sequence[HandlerInfo]]:
+        """Return each topic's handlers, those that this process leaves to others included."""
+        if not self._elsewhere:
+            return self.topics()
+        left = {
+            topic: [each.info for each in found if each.plugin in self._elsewhere]
+            for topic, found in self._handlers.items()
+        }
+        known = self.topics()
+        return {
+            topic: [*known.get(topic, ()), *left.get(topic, ())]
+            for topic in sorted({*known, *(topic for topic, found in left.items() if found)})
         }
 
     def statistics(self) -> Sequence[HandlerStatistics]:

@@ -108,7 +108,7 @@ async def _enqueue_all(
     priority: int,
 ) -> list[RunDocument]:
     async with session.client() as client:
-        workflow = await client.workflow(name, files=True)
+        workflow = await client.workflow(name, files=True, queued=True)
         inputs = [typed(given, assignments, workflow.definition.inputs) for given in inputs]
         for given in inputs:
             await client.check_input(workflow, given)  # before any run is queued

@@ -205,6 +205,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.journal.partition("://")[0]
 
     @property
+    def has_shared_journal(self) -> bool:
+        """Whether other machines may use the same journal: it has an address."""
+        return "://" in self.journal
+
+    @property
     def journal_source(self) -> str:
         """What named the journal, for errors."""
         return self.journal_option or f"{self.config_path}: host.journal"

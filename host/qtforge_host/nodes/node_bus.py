@@ -7,13 +7,14 @@ import contextlib
 import logging
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from qtforge_host.bus.handler import Handler, Predicate
 from qtforge_host.bus.message_bus import ConditionCompiler, MessageBus, PolicyOf, Relay
 from qtforge_host.bus.remote_handler import RemoteHandler
+from qtforge_host.placements import Placements
 from qtforge_sdk.errors import (
     BusError,
     BusUnavailableError,
@@ -24,8 +25,16 @@ from qtforge_sdk.errors import (
     RequestTimeoutError,
 )
 from qtforge_sdk.operations import ProgressListener
+from qtforge_sdk.placement import Placement
 from qtforge_sdk.topics import validate_topic
-from qtforge_sdk.transport import Broadcast, Envelope, NodeHandler, Reply, Transport
+from qtforge_sdk.transport import (
+    Broadcast,
+    Envelope,
+    NodeEntry,
+    NodeHandler,
+    Reply,
+    Transport,
+)
 
 __all__ = ["Answering", "NodeBus", "node_name"]
 
@@ -74,6 +83,7 @@ class NodeBus:
         compile_condition: Compiles ``accepts`` of other nodes' handlers.
         policy_of: Returns the policy of a topic with that many handlers, or None.
         is_healthy: Whether a plugin of this host is healthy.
+        placements: Which plugins' data other nodes hold.
         forget_breaker: Called with a topic and the `RemoteHandler.breaker_name` of a handler that
             is gone.
 
@@ -92,6 +102,7 @@ class NodeBus:
         policy_of: PolicyOf,
         is_healthy: Callable[[str], bool],
         forget_breaker: Callable[[str, str], None] = lambda topic, name: None,
+        placements: Placements | None = None,
     ) -> None:
         self.transport: Final = transport
         self.origin = ""
@@ -101,6 +112,7 @@ class NodeBus:
         self._policy_of: Final = policy_of
         self._is_healthy: Final = is_healthy
         self._forget_breaker: Final = forget_breaker
+        self._placements: Final = placements
         self._remote: dict[_Known, RemoteHandler] = {}
         self._run_relays: tuple[Relay, ...] = ()
         self._changed: Final = asyncio.Event()
@@ -230,8 +242,13 @@ class NodeBus:
         """Replace the handlers of other nodes by those in the directory."""
         found: dict[_Known, RemoteHandler] = {}
         by_topic: dict[str, list[RemoteHandler]] = {}
-        for node, entry in sorted(self.transport.directory().items()):
+        directory = self.transport.directory()
+        first = self._first_placements(directory)
+        for node, entry in sorted(directory.items()):
             for announced in entry.handlers[:_MOST_HANDLERS]:
+                placement = announced.placement
+                if placement is not None and placement.place != first[announced.plugin].place:
+                    continue  # another node holds the plugin's data
                 key = node, announced.topic, announced.plugin
                 handler = self._remote_handler(node, announced, self._remote.get(key))
                 if handler is not None and key not in found:
@@ -242,6 +259,23 @@ class NodeBus:
         self._bus.set_remote_handlers(by_topic, self._policy_of)
         for handler in gone:
             self._forget_breaker(handler.topic, handler.breaker_name)
+
+    def _first_placements(self, directory: Mapping[str, NodeEntry]) -> dict[str, Placement]:
+        """Return where each plugin is that keeps its data on one node."""
+        first: dict[str, Placement] = {}
+        placements = self._placements
+        for node, entry in directory.items():
+            for announced in entry.handlers[:_MOST_HANDLERS]:
+                plugin, placement = announced.plugin, announced.placement
+                if placement is None or first.get(plugin) == placement:
+                    continue
+                if placements is not None:
+                    placements.observe(plugin, placement, node.partition(".")[0])
+                first[plugin] = min(placement, first.get(plugin, placement))
+        if placements is not None:
+            for plugin, placement in first.items():
+                first[plugin] = min(placement, placements.first(plugin) or placement)
+        return first
 
     def _remote_handler(
         self, node: str, announced: NodeHandler, before: RemoteHandler | None
@@ -294,7 +328,11 @@ class NodeBus:
         healthy = {
             plugin: self._is_healthy(plugin) for plugin in {each.plugin for each in handlers}
         }
-        return [_announced(each, healthy[each.plugin], self._draining) for each in handlers]
+        own = {} if self._placements is None else self._placements.own
+        return [
+            _announced(each, healthy[each.plugin], self._draining, own.get(each.plugin))
+            for each in handlers
+        ]
 
     async def _broadcast(self, topic: str, message: Any, message_id: str, lasting: bool) -> None:
         publication = Broadcast(
@@ -314,7 +352,9 @@ class NodeBus:
         return BusUnavailableError(self._where, trouble) if trouble else None
 
 
-def _announced(handler: Handler, healthy: bool, draining: bool) -> NodeHandler:
+def _announced(
+    handler: Handler, healthy: bool, draining: bool, placement: Placement | None
+) -> NodeHandler:
     info = handler.info
     return NodeHandler(
         topic=info.topic,
@@ -327,6 +367,7 @@ def _announced(handler: Handler, healthy: bool, draining: bool) -> NodeHandler:
         response_type=info.response_type,
         healthy=healthy,
         draining=draining,
+        placement=placement,
     )
 
 

@@ -1,4 +1,4 @@
-"""Read a plugin's ``requires`` and ``after`` from its source, without importing it.
+"""Read a plugin's ``requires``, ``after`` and ``placement`` from its source, without importing it.
 
 Only literals can be read; the SDK demands literals. A declaration that can't be read is unknown,
 and is checked again when the plugin has been imported.
@@ -19,11 +19,13 @@ from typing import Final
 import msgspec
 
 from qtforge_host.plugins.candidates import Candidate
+from qtforge_sdk.placement import ANY_NODE, ONE_NODE
 
 __all__ = ["UNKNOWN", "Declarations", "declared_by", "read_declarations", "source_folder"]
 
 _FIELDS: Final = ("requires", "after")
-_ASSIGNMENT = re.compile(rb"^[ \t]+(?:requires|after)\b[^=\n]*=", re.MULTILINE)
+_PLACEMENT: Final = "placement"
+_ASSIGNMENT = re.compile(rb"^[ \t]+(?:requires|after|placement)\b[^=\n]*=", re.MULTILINE)
 _MAX_HOPS: Final = 4
 _MAX_SOURCE_BYTES: Final = 1 << 20
 
@@ -34,12 +36,14 @@ class Declarations(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         requires: Requirement texts, such as ``document-storage >= 1.0.0``.
         after: Plugin names.
+        placement: Whether any node answers with it, or one alone.
         known: False when they could not be read; then the tuples are empty.
         problem: Why a declaration can't be used, or "".
     """
 
     requires: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    placement: str = ANY_NODE
     known: bool = True
     problem: str = ""
 
@@ -50,6 +54,7 @@ UNKNOWN: Final = Declarations(known=False)
 def declared_by(plugin_class: object) -> Declarations:
     """Return the declarations of an imported plugin class."""
     values: dict[str, object] = {field: getattr(plugin_class, field, ()) for field in _FIELDS}
+    values[_PLACEMENT] = getattr(plugin_class, _PLACEMENT, ANY_NODE)
     return _declarations(values)
 
 
@@ -196,7 +201,7 @@ def _declarations_in(definition: ast.ClassDef) -> Declarations:
             names = [node.target.id]
         else:
             continue
-        for field in set(names) & set(_FIELDS):
+        for field in set(names) & {*_FIELDS, _PLACEMENT}:
             if node.value is None:
                 continue
             try:
@@ -215,4 +220,8 @@ def _declarations(values: Mapping[str, object]) -> Declarations:
         ):
             return Declarations(problem=f"'{field}' must be a tuple of texts, not {value!r:.80}")
         texts[field] = tuple(value)
-    return Declarations(requires=texts["requires"], after=texts["after"])
+    placement = values.get(_PLACEMENT, ANY_NODE)
+    if placement != ANY_NODE and placement != ONE_NODE:
+        problem = f"'{_PLACEMENT}' must be '{ANY_NODE}' or '{ONE_NODE}', not {placement!r:.80}"
+        return Declarations(problem=problem)
+    return Declarations(requires=texts["requires"], after=texts["after"], placement=placement)

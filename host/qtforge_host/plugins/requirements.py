@@ -20,7 +20,7 @@ from qtforge_host.plugins.candidates import (
     canonical_name,
 )
 
-__all__ = ["DistributionChecker", "is_met", "newest_versions", "satisfies"]
+__all__ = ["DistributionChecker", "is_met", "newest_versions", "required_name", "satisfies"]
 
 _NO_EXTRA: Final = ""
 _OLDEST: Final = Version("0.dev0")
@@ -51,6 +51,18 @@ def is_met(text: str, versions: Mapping[str, Iterable[str]]) -> bool:
     except InvalidRequirement:
         return False
     return any(satisfies(each, requirement) for each in versions.get(requirement.name, ()))
+
+
+def required_name(text: str) -> str:
+    """Return the plugin that a requirement names; "" for what is no requirement.
+
+    >>> required_name("gpu-ocr >= 2")
+    'gpu-ocr'
+    """
+    try:
+        return Requirement(text).name
+    except InvalidRequirement:
+        return ""
 
 
 def newest_versions(versions: Mapping[str, Iterable[str]]) -> dict[str, str]:

@@ -104,13 +104,13 @@ class Peers:
     def elsewhere(self) -> frozenset[tuple[str, str]]:
         """Return the plugins that other processes have, and this one has not."""
         found = frozenset[tuple[str, str]]().union(
-            *(plugins_of(each.plugins) for each in self._announced())
+            *(plugins_of(each.plugins) for each in self.announced())
         )
         return found - self._plugins()
 
     def have(self, needed: Plugins) -> bool:
         """Return whether another process has all of some plugins."""
-        return any(plugins_of(each.plugins).issuperset(needed) for each in self._announced())
+        return any(plugins_of(each.plugins).issuperset(needed) for each in self.announced())
 
     def only_here(self) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
         """Return the pools and plugins that no other process has that takes runs."""
@@ -143,7 +143,8 @@ class Peers:
                 if older and not _older(other.plugins, me.plugins):
                     yield owner, older
 
-    def _announced(self) -> Iterable[Announcement]:
+    def announced(self) -> Iterable[Announcement]:
+        """Return what the other processes say of themselves."""
         return (each.announcement for each in self._others if each.announcement is not None)
 
     def _active(self) -> Iterable[Announcement]:

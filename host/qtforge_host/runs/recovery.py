@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from socket import gethostname
 from typing import Any, Final
 
+from qtforge_host.placements import Placements
 from qtforge_host.runs.peers import Peers, plugins_of
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Supervisor
@@ -83,6 +84,7 @@ class RecoveryLoop:
         role: The command that it executes.
         grace_s: How long steps in progress may take when the process is drained, in seconds.
         on_draining: Called with whether the process is drained, at first and when that changes.
+        placements: Where plugins are that keep their data on one node; None for nowhere.
 
     Attributes:
         ready: Set after the first look at every run.
@@ -101,6 +103,7 @@ class RecoveryLoop:
         role: str = "application",
         grace_s: float = 10.0,
         on_draining: Callable[[bool], None] = lambda draining: None,
+        placements: Placements | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._pools = tuple(pools)
@@ -116,6 +119,7 @@ class RecoveryLoop:
         self._role = role
         self._grace_s = grace_s
         self._on_draining = on_draining
+        self._placements = placements
         self._said_draining: bool | None = None
         self.ready = asyncio.Event()
         self.peers = Peers(journal)
@@ -210,6 +214,8 @@ class RecoveryLoop:
             self._said_draining = self.peers.draining
             self._on_draining(self.peers.draining)
         if self.peers.changes != known:  # perhaps one has died: its runs are looked for at once
+            if self._placements is not None:
+                self._placements.observe_all(self.peers.announced())
             self._swept_at = time.monotonic() - _SWEEP_S
             self._alert_until = time.monotonic() + _ALERT_S
         if self._is_full():
@@ -281,6 +287,7 @@ class RecoveryLoop:
             pools=self._pools,
             capacity=min(self._max_runs, _ANY_NUMBER),
             plugins=self._supervisor.engine.plugins(),
+            placements={} if self._placements is None else dict(self._placements.own),
         )
         if announcement != self._announced:
             await self.peers.announce(announcement)

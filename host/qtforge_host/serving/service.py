@@ -105,6 +105,7 @@ class Service:
                 role=self.options.role,
                 grace_s=self.options.grace_s,
                 on_draining=self._answer_less,
+                placements=self.host.placements,
             )
             bindings = await bind(self.host, self.options.max_runs, self.options.pools)
             stack.callback(bindings.close)

@@ -59,12 +59,13 @@ class WorkflowChecker:
         self._topics = topics
         self._unmet = unmet
 
-    def get(self, name: str, *, files: bool = True) -> Workflow:
+    def get(self, name: str, *, files: bool = True, queued: bool = False) -> Workflow:
         """Return a workflow that can be executed now.
 
         Args:
             name: Its name, or the path of a TOML file.
             files: Whether a path is read.
+            queued: Whether another node may execute it, with its plugins.
 
         Raises:
             WorkflowNotFoundError: There is none of that name.
@@ -72,19 +73,24 @@ class WorkflowChecker:
             WorkflowInvalidError: The definition has problems.
         """
         workflow = self._catalog.get(name, files=files)
-        self.require(workflow)
+        self.require(workflow, queued=queued)
         problems = self.check(workflow)
         if problems:
             raise WorkflowInvalidError(name, "\n".join(map(str, problems)))
         return workflow
 
-    def require(self, workflow: Workflow) -> None:
+    def require(self, workflow: Workflow, *, queued: bool = False) -> None:
         """Check that the plugins are active that a workflow requires.
+
+        Args:
+            workflow: The workflow.
+            queued: Whether another node may execute it, with its plugins.
 
         Raises:
             WorkflowUnmetError: One is not.
         """
-        unmet = self._unmet(workflow.definition.requires)
+        found = self._unmet(workflow.definition.requires)
+        unmet = [each for each in found if not (queued and each.elsewhere)]
         if unmet:
             why = "\n".join(f"{each.text}: {each.why}" for each in unmet)
             raise WorkflowUnmetError(workflow.definition.name, why, unmet[0].fix)

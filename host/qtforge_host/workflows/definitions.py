@@ -64,12 +64,14 @@ class UnmetRequirement:
         text: The requirement as written.
         why: Why it is not met.
         fix: What would meet it.
+        elsewhere: Whether a plugin on another node meets it.
     """
 
     position: int
     text: str
     why: str
     fix: str
+    elsewhere: bool = False
 
 
 def line_of(text: str, path: str) -> int | None:

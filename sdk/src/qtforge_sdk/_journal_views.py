@@ -9,6 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from qtforge_sdk._journal_limits import OpenBreaker
+from qtforge_sdk.placement import Placement
 from qtforge_sdk.records import Record
 
 __all__ = [
@@ -198,6 +199,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
         pools: Whose runs it takes.
         capacity: The most runs that it executes at once.
         plugins: The versions of its plugins, by name.
+        placements: Where it has those of its plugins that keep their data on one node.
     """
 
     node: str
@@ -205,6 +207,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     pools: tuple[str, ...]
     capacity: int
     plugins: Mapping[str, str]
+    placements: Mapping[str, Placement] = {}
 
 
 class JournalOwner(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from qtforge_sdk.bus import Bus
 from qtforge_sdk.health import Health
 from qtforge_sdk.markers import hookimpl
+from qtforge_sdk.placement import ANY_NODE
 from qtforge_sdk.secrets import Secrets
 
 if TYPE_CHECKING:  # it imports asyncio, which worker processes do without
@@ -85,12 +86,15 @@ class Plugin:
         requires: Plugins that must be active, with PEP 440 specifiers, such as
             ``"document-storage >= 1.0.0"``. A literal: the host reads it without importing.
         after: Plugins that start before this one, where they are present. A literal too.
+        placement: ``"one node"`` where it keeps data in ``data_dir`` that all nodes are to see: of
+            several nodes, one answers with it. ``"any node"`` otherwise. A literal too.
         Config: The type of the plugin's configuration table; None if it takes none.
         config: The configuration, an instance of ``Config``; the host sets it.
     """
 
     requires: ClassVar[Sequence[str]] = ()
     after: ClassVar[Sequence[str]] = ()
+    placement: ClassVar[str] = ANY_NODE
     Config: ClassVar[type | None] = None
     config: Any = None
 

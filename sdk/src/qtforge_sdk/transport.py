@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from qtforge_sdk.operations import AnswerSecrets, ProgressListener
+from qtforge_sdk.placement import Placement
 
 __all__ = [
     "Broadcast",
@@ -112,6 +113,8 @@ class NodeHandler(msgspec.Struct, frozen=True, kw_only=True):
         response_type: The name of its response's type.
         healthy: Whether the plugin's health checks succeed.
         draining: Whether another node is to be asked where one has the plugin.
+        placement: Where the node has the plugin, where one node alone answers with it; None where
+            any node does.
     """
 
     topic: str
@@ -124,6 +127,7 @@ class NodeHandler(msgspec.Struct, frozen=True, kw_only=True):
     response_type: str = "Any"
     healthy: bool = True
     draining: bool = False
+    placement: Placement | None = None
 
 
 class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):

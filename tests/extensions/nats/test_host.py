@@ -243,3 +243,26 @@ def test_a_drained_node_leaves_requests_to_others_until_it_is_resumed(
             assert await asked() == {"one"}
 
     asyncio.run(asyncio.wait_for(main(), 240))
+
+
+def test_two_machines_keep_the_documents_of_both_on_the_first_one(
+    url: str, tmp_path: Path, stack: contextlib.ExitStack
+) -> None:
+    first, second = (
+        Machine(tmp_path / "first", stack, url),
+        Machine(tmp_path / "second", stack, url),
+    )
+    first.worker_of_runs("--node", "first")
+    second.worker_of_runs("--node", "second")
+    for number, machine in enumerate((first, second)):
+        document = tmp_path / f"letter-{number}.md"
+        document.write_text(f"# Letter {number}\n\nDear reader, this is letter {number}.\n")
+        done = machine.command("run", "document-processing", str(document))
+        assert done.returncode == 0, done.stderr
+    found = second.command("bus", "request", "document.find", "--set", "query=letter", "--json")
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("letter-0.md") == found.stdout.count("letter-1.md") == 1
+    kept = [path.parts[-5] for path in tmp_path.rglob("documents.sqlite")]
+    assert kept == ["first"]
+    said = second.command("doctor", "--json")
+    assert "two truths" not in said.stdout

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
+import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from tests.forked_commands import run_command
 from tests.servers.postgresql import PostgreSQL
+from tests.serving import until
 
 from qtforge_postgresql.schema import VERSION
 
@@ -25,6 +29,19 @@ class Machine:
         folder.mkdir()
         self.config.write_text(f'[host]\njournal = "{url}"\n')
         (folder / "home").mkdir()
+
+    def worker(self, stack: contextlib.ExitStack, name: str) -> None:
+        """Start a worker, which is killed at the end of the block."""
+        program = Path(sys.executable).parent / "qtforge-host"
+        place = ["--config", str(self.config), "--state-dir", str(self.folder / "state")]
+        process = subprocess.Popen(
+            [str(program), *place, "worker", "--node", name],
+            stdout=subprocess.DEVNULL,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "PYTHONUTF8": "1"},
+            cwd=self.folder,
+        )
+        stack.callback(process.wait)
+        stack.callback(process.kill)
 
     def command(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         place = ["--config", str(self.config), "--state-dir", str(self.folder / "state")]
@@ -178,3 +195,37 @@ def test_doctor_finds_runs_that_are_left_in_the_state_directory(url: str, tmp_pa
     found = machine.command("doctor")
     assert "journal: every record is as it was written" in found.stdout
     assert "wrong" not in found.stdout.replace("configuration", "")
+
+
+def test_runs_that_need_a_plugin_with_data_on_one_node_are_taken_by_that_node(
+    url: str, tmp_path: Path
+) -> None:
+    machines = {name: Machine(tmp_path / name, url) for name in ("first", "second")}
+    letter = tmp_path / "letter.md"
+    letter.write_text("# Letter\n\nDear reader, this is a letter.\n")
+    storing = ("run", "document-processing", str(letter))
+    first, second = machines.values()
+    assert first.command("journal", "init").returncode == 0
+
+    def nodes() -> dict[str, Any]:
+        listed = json.loads(first.command("nodes", "list", "--json").stdout)["nodes"]
+        return {each["node"]: each for each in listed if each["role"] == "worker"}
+
+    with contextlib.ExitStack() as stack:
+        for name, machine in machines.items():
+            machine.worker(stack, name)
+            until(lambda name=name: name in nodes())  # type: ignore[misc]
+        until(lambda: "document-storage" not in nodes()["second"]["plugins"])
+        assert "document-storage" in nodes()["first"]["plugins"]
+        refused = second.command(*storing)
+        assert refused.returncode != 0
+        assert "the data of 'document-storage' are on the node first" in refused.stderr
+        queued = [second.command(*storing, "--detach") for _ in range(3)]
+        assert [each.returncode for each in queued] == [0] * 3, queued[0].stderr
+
+        def statuses() -> set[str]:
+            listed = json.loads(first.command("runs", "list", "--json").stdout)["runs"]
+            return {each["status"] for each in listed}
+
+        until(lambda: statuses() == {"succeeded"})
+    assert [path.parts[-5] for path in tmp_path.rglob("documents.sqlite")] == ["first"]

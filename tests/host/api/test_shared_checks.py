@@ -9,9 +9,11 @@ from pathlib import Path
 from qtforge_host.api.documents import Finding
 from qtforge_host.api.journals import copy_runs
 from qtforge_host.api.lookup import open_journal
-from qtforge_host.api.shared_checks import check_other_journal
+from qtforge_host.api.shared_checks import check_other_journal, check_placements
 from qtforge_host.config.settings import Settings, load_settings
 from qtforge_host.journal.memory import MemoryJournal
+from qtforge_host.placements import Placements
+from qtforge_sdk.placement import Placement
 from qtforge_sdk.testing._journal_scenarios import finished, keep, started
 
 
@@ -72,3 +74,18 @@ def test_a_journal_that_can_not_be_read_is_found(tmp_path: Path) -> None:
     (found,) = asyncio.run(check_other_journal(MemoryJournal(), settings))
     assert "can't be read" in found.what
     assert (tmp_path / "runs" / "journal.sqlite3").read_bytes() == b"no database"
+
+
+def test_data_of_a_plugin_that_another_node_holds_are_found(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "postgresql://db/qtforge")
+    folder = tmp_path / "plugins" / "document-storage"
+    placements = Placements(tmp_path)
+    placements.share({"document-storage": folder}, answers=True)
+    assert not list(check_placements(settings))
+    placements.observe("document-storage", Placement(empty=True, since=1.0, place="x"), "first")
+    assert not list(check_placements(settings))  # there is nothing here
+    folder.mkdir(parents=True)
+    (folder / "documents.sqlite").touch()
+    (found,) = check_placements(settings)
+    assert "'document-storage' are on the node first" in found.what
+    assert str(folder) in found.fix

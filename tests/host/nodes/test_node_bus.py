@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from qtforge_host.nodes.node_bus import Answering, NodeBus
+from qtforge_host.placements import Placements
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_sdk import Health, OperationContext, Plugin, operation, subscriber
 from qtforge_sdk.errors import (
@@ -123,6 +126,8 @@ async def until(holds: Callable[[], bool]) -> None:
 class Machines:
     def __init__(self, bench: Any, stack: contextlib.AsyncExitStack) -> None:
         self.network = MemoryNetwork()
+        self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        self.one_node: set[str] = set()  # plugins that keep their data on one node
         self._bench = bench
         self._stack = stack
 
@@ -137,6 +142,9 @@ class Machines:
         for plugin, plugin_name in plugins:
             await it.add(plugin, plugin_name)
         parts = it.parts
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        placements = Placements(folder)
         nodes = NodeBus(
             it.bus,
             self.network.transport(name),
@@ -145,7 +153,13 @@ class Machines:
             parts.policies.for_topic,
             parts.policies.health.is_usable,
             parts.forget_breaker,
+            placements,
         )
+        placements.on_change.append(
+            lambda: it.bus.leave_to_others(placements.elsewhere, parts.policies.for_topic)
+        )
+        kept = {each: folder / each for _, each in plugins if each in self.one_node}
+        placements.share(kept, answers=True)
         await nodes.open(answering or Answering())
         self._stack.push_async_callback(nodes.close)
         return Machine(it, nodes)
@@ -528,3 +542,61 @@ async def test_a_run_is_served_by_the_major_version_that_has_served_it(
         envelope = Envelope("numbers.add", ADD, 5, asyncio.get_running_loop().time() + 5)
         envelope.versions = served
         assert {(await one.bus.send(envelope))["by"]} == expected
+
+
+@over_machines
+async def test_a_plugin_with_data_on_one_node_is_asked_on_the_first_one_by_all(
+    machines: Machines,
+) -> None:
+    machines.one_node = {"calculator"}
+    one = await machines.start("one", (Calculator("one"), "calculator"))
+    two = await machines.start("two", (Calculator("two"), "calculator"), (Positive(), "positive"))
+    three = await machines.start("three")
+    await until(lambda: len(three.bus.topics().get("numbers.add", ())) == 2)
+    negative = {"one": -1, "two": 2}
+    for machine in (one, two, three):
+        answers = [await machine.bus.request("numbers.add", negative) for _ in range(4)]
+        assert {each["by"] for each in answers} == {"one"}
+    assert await two.bus.request("numbers.add", ADD) == "positive"  # any node answers with it
+    four = await machines.start("four", (Calculator("four"), "calculator"))
+    assert (await four.bus.request("numbers.add", negative))["by"] == "one"
+    one.nodes.set_draining(True)  # there is no other
+    await until(
+        lambda: all(each.draining for each in two.nodes.transport.directory()["one"].handlers)
+    )
+    assert (await two.bus.request("numbers.add", negative))["by"] == "one"
+
+
+@over_machines
+async def test_a_plugin_with_data_on_a_node_that_is_away_is_not_asked_elsewhere(
+    machines: Machines,
+) -> None:
+    machines.one_node = {"calculator"}
+    await machines.start("one", (Calculator("one"), "calculator"))
+    two = await machines.start("two", (Calculator("two"), "calculator"))
+    asking = await machines.start("asking")
+    assert (await two.bus.request("numbers.add", ADD))["by"] == "one"
+    await machines.network.lose("one")
+    await until(lambda: not two.nodes.plugins())
+    with pytest.raises(NoHandlerError, match="the data of 'calculator' are on another node") as no:
+        await two.bus.request("numbers.add", ADD)
+    # A step waits for it, as for every node that is gone.
+    assert two.bus.may_be_answered("numbers.add", None, no.value)
+    with pytest.raises((NodeGoneError, NoHandlerError)):
+        await asking.bus.request("numbers.add", ADD)
+    again = await machines.start("one", (Calculator("again"), "calculator"))
+    await until(lambda: bool(two.nodes.plugins()))
+    for machine in (again, two, asking):
+        assert (await machine.bus.request("numbers.add", ADD))["by"] == "again"
+
+
+@over_machines
+async def test_a_plugin_that_any_node_has_is_not_affected_by_placements(
+    machines: Machines,
+) -> None:
+    machines.one_node = {"calculator"}
+    await machines.start("one", (Calculator("one"), "calculator"), (Positive(), "positive"))
+    two = await machines.start("two", (Positive(), "positive"))
+    await two.sees("numbers.add")
+    assert (await two.bus.request("numbers.add", {"one": -1, "two": 1}))["by"] == "one"
+    assert await two.bus.request("numbers.add", ADD) == "positive"

@@ -131,3 +131,16 @@ def test_a_module_in_nested_namespace_packages_is_read(site: Site) -> None:
 
     assert _read(site, "spaces.inner.deep:Acme").requires == ("a",)
     assert "spaces" not in sys.modules
+
+
+def test_a_placement_is_read_without_running_the_module(site: Site) -> None:
+    site.module("pkg", "raise SystemExit()\nclass Acme:\n    placement = 'one node'\n")
+
+    assert _read(site, "pkg:Acme") == Declarations(placement="one node")
+
+
+@pytest.mark.parametrize("value", ["'two nodes'", "1", "('one node',)", "None", "''"])
+def test_a_placement_that_there_is_not_is_a_problem(site: Site, value: str) -> None:
+    site.module("pkg", f"class Acme:\n    placement = {value}\n")
+
+    assert "'any node' or 'one node'" in _read(site, "pkg:Acme").problem

@@ -60,6 +60,7 @@ class AuditTrailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class AuditTrail(Plugin):
     """Records the processing of documents, and verifies that the record is intact."""
 
+    placement = "one node"
     Config = AuditTrailConfig
     config: AuditTrailConfig = AuditTrailConfig()
     _path: Path

@@ -54,6 +54,7 @@ class FraudDetector(Plugin):
     can't be read with certainty is reported as unchecked instead.
     """
 
+    placement = "one node"
     Config = FraudConfig
     config: FraudConfig = FraudConfig()
     _register: Register
