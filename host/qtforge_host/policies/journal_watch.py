@@ -14,7 +14,7 @@ from qtforge_sdk.journal import Journal, Standing
 __all__ = ["JournalWatch"]
 
 _LOOK_S: Final = 1.0  # between two looks
-_IDLE_S: Final = 10.0  # after which nobody looks, until something is requested again
+_IDLE_LOOKS: Final = 10  # after which nobody looks, until something is requested again
 
 
 class JournalWatch:
@@ -39,7 +39,8 @@ class JournalWatch:
         self._looking: Final = asyncio.Lock()
         self._looked_at_s = -math.inf
         self._fresh_until_s = -math.inf
-        self._used_at_s = -math.inf
+        self._is_used = False  # since the last look
+        self._idle_looks = 0
         self._next: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -47,7 +48,7 @@ class JournalWatch:
     @property
     def is_fresh(self) -> bool:
         """Whether this process surely has what it had of the journal at the last look."""
-        return time.monotonic() < self._fresh_until_s
+        return self._fresh_until_s == math.inf or time.monotonic() < self._fresh_until_s
 
     @property
     def is_awake(self) -> bool:
@@ -56,7 +57,7 @@ class JournalWatch:
 
     def note_use(self) -> None:
         """Note that something is requested."""
-        self._used_at_s = time.monotonic()
+        self._is_used = True
 
     async def refresh(self) -> None:
         """Look now, unless that was just done.
@@ -86,7 +87,7 @@ class JournalWatch:
 
     async def _look(self) -> None:
         begun_s = time.monotonic()
-        was_fresh = begun_s < self._fresh_until_s
+        was_fresh = self.is_fresh
         standing = await self._journal.standing()
         lives_for_s = standing.lives_for_s
         self._fresh_until_s = math.inf if lives_for_s is None else begun_s + lives_for_s
@@ -110,5 +111,7 @@ class JournalWatch:
             pass  # those who need an answer say so
         finally:
             self._task = None
-        if self._is_needed() or time.monotonic() < self._used_at_s + _IDLE_S:
+        self._idle_looks = 0 if self._is_used else self._idle_looks + 1
+        self._is_used = False
+        if self._idle_looks < _IDLE_LOOKS or self._is_needed():
             self._schedule()

@@ -25,7 +25,7 @@ from qtforge_sdk.policies import Limits, parse_rate
 __all__ = ["LimitLease", "Usage"]
 
 _LOG: Final = logging.getLogger("qtforge.policies")
-_IDLE_S: Final = 10.0  # after which unused places are returned
+_IDLE_LOOKS: Final = 10  # after which unused places are returned; one a second
 _NEXT_LOOK_S: Final = 1.0  # between two attempts of a process that has some places
 _FIRST_LOOK_S: Final = 0.25  # and of one that has none
 _LONGEST_LOOK_S: Final = 10.0  # for a token
@@ -80,7 +80,8 @@ class LimitLease:
         self._has_bucket = False
         self._tokens = 0
         self._tokens_until_s = 0.0
-        self._used_at_s = time.monotonic()
+        self._is_used = False  # since the last look
+        self._idle_looks = 0
         self._tasks: Final[dict[str, asyncio.Task[None]]] = {}
 
     @property
@@ -100,10 +101,14 @@ class LimitLease:
             return None
         return self._bucket.available_at_s()
 
-    def has_place(self) -> bool:
-        """Return whether another request may begin; where not, ask the journal for a place."""
-        self._used_at_s = time.monotonic()
-        if self._places is None or (self._usage().using < self._held and self._watch.is_fresh):
+    def has_place(self, using: int) -> bool:
+        """Return whether another request may begin; where not, ask the journal for a place.
+
+        Args:
+            using: How many use a place now.
+        """
+        self._is_used = True
+        if self._places is None or (using < self._held and self._watch.is_fresh):
             return True
         self._start("places", self._adjust)
         return False
@@ -139,7 +144,9 @@ class LimitLease:
         Args:
             short: The limits and rates of which another process wants more than it has.
         """
-        is_idle = time.monotonic() > self._used_at_s + _IDLE_S and not any(self._usage())
+        self._idle_looks = 0 if self._is_used or any(self._usage()) else self._idle_looks + 1
+        self._is_used = False
+        is_idle = self._idle_looks >= _IDLE_LOOKS
         if self._held and (is_idle or self.topic in short):
             self._start("places", self._adjust)
         if self._has_bucket and (is_idle or self._rate_name in short):

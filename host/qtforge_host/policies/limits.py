@@ -117,7 +117,8 @@ class Limiter:
             yield
         finally:
             self._active -= 1
-            self._of_nodes -= of_node
+            if of_node:
+                self._of_nodes -= 1
             if self._lease is not None:
                 self._lease.release()
             self._wake_first()
@@ -151,12 +152,14 @@ class Limiter:
         if not self._has_room():
             return False
         if self._lease is not None and not of_node:
-            if not (self._lease.has_place() and self._lease.take_token()):
+            using = self._active - self._of_nodes
+            if not (self._lease.has_place(using) and self._lease.take_token()):
                 return False
         elif self._bucket is not None and not self._bucket.take(self._clock.monotonic()):
             return False
         self._active += 1
-        self._of_nodes += of_node
+        if of_node:
+            self._of_nodes += 1
         return True
 
     def _next_try_s(
@@ -172,9 +175,10 @@ class Limiter:
         return min(moments, default=None)
 
     def _wake_first(self) -> None:
-        for queue in (self._queue, self._node_queue):
-            if queue:
-                queue[0].wake()
+        if self._queue:
+            self._queue[0].wake()
+        if self._node_queue:
+            self._node_queue[0].wake()
 
 
 class Limiters:

@@ -37,6 +37,7 @@ class TopicPolicies:
         breakers: The circuit breakers.
         limiters: The limits of concurrency and rate.
         health: The plugins' health.
+        sharing: Shares limits and breakers with other processes; None where nothing is shared.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class TopicPolicies:
         self.breakers = Breakers(lambda topic: self._of(topic).breaker, clock)
         self.limiters = Limiters(lambda topic: self._of(topic).limits, clock)
         self.health = HealthMonitor(clock, observed=observed)
-        self._shared: SharedPolicies | None = None
+        self.sharing: SharedPolicies | None = None
 
     def share(self, journal: Journal) -> None:
         """Let limits and breakers hold for all processes of a journal together.
@@ -58,22 +59,18 @@ class TopicPolicies:
             journal: The journal, open until after `end_sharing`.
         """
         if any(each.is_shared for each in self._policies.values()):
-            self._shared = SharedPolicies(journal, self.limiters, self.breakers)
+            self.sharing = SharedPolicies(journal, self.limiters, self.breakers)
 
     async def end_sharing(self) -> None:
         """Return what other processes may use; what is requested later counts here alone."""
-        shared, self._shared = self._shared, None
+        shared, self.sharing = self.sharing, None
         if shared is not None:
             await shared.close()
 
-    def shared(self, topic: str) -> SharedPolicies | None:
-        """Return what shares a topic's policy with other processes; None where nothing does."""
-        return self._shared if self._of(topic).is_shared else None
-
     def forget_breaker(self, topic: str, name: str) -> bool:
         """Forget a breaker whose plugin is gone; return whether it has ever changed its state."""
-        if self._shared is not None:
-            self._shared.forget_breaker(topic, name)
+        if self.sharing is not None:
+            self.sharing.forget_breaker(topic, name)
         return self.breakers.remove(topic, name)
 
     def for_topic(self, topic: str, handlers: int) -> _RequestPolicy | None:
@@ -88,7 +85,7 @@ class TopicPolicies:
         """
         if topic not in self._policies and handlers < 2:
             return None
-        return _RequestPolicy(topic, self)
+        return _RequestPolicy(topic, self, is_shared=self._of(topic).is_shared)
 
     def _of(self, topic: str) -> TopicPolicy:
         return self._policies.get(topic) or TopicPolicy()
@@ -97,9 +94,10 @@ class TopicPolicies:
 class _RequestPolicy:
     """Implements `qtforge_host.bus.policy.RequestPolicy` for one topic."""
 
-    def __init__(self, topic: str, policies: TopicPolicies) -> None:
+    def __init__(self, topic: str, policies: TopicPolicies, *, is_shared: bool) -> None:
         self._topic = topic
         self._policies = policies
+        self._is_shared = is_shared
 
     def refusal(self, plugin: str) -> Exception | None:
         breaker = self._policies.breakers.breaker(self._topic, plugin)
@@ -126,8 +124,8 @@ class _RequestPolicy:
 
     def turn(self, deadline: float, *, of_node: bool) -> AbstractAsyncContextManager[None]:
         turn = self._policies.limiters.turn(self._topic, deadline, of_node=of_node)
-        shared = self._policies.shared(self._topic)
-        return turn if shared is None else shared.prepare(self._topic, turn)
+        sharing = self._policies.sharing if self._is_shared else None
+        return turn if sharing is None else sharing.prepare(self._topic, turn)
 
 
 class TransitionPublisher:

@@ -87,6 +87,27 @@ def test_a_breakers_transitions_are_published(bench: Any) -> None:
     ]
 
 
+def test_a_transition_that_another_process_has_made_is_not_published_again(bench: Any) -> None:
+    heard: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        async with bench(**with_breaker(failures=1)) as it:
+            it.bus.subscribe("breaker.*", heard.append)
+            breaker = it.parts.policies.breakers.breaker("work.do", "another")
+            breaker.adopt_open(60.0, "another process has opened it")
+            breaker.adopt_closed("another process has closed it")
+            await it.add(Failing(), "failing")
+            with pytest.raises(HandlerFailedError):
+                await it.bus.request("work.do", {})
+            async with asyncio.timeout(60):
+                while not heard:  # noqa: ASYNC110 - the bus ends it
+                    await asyncio.sleep(0.01)
+            await it.bus.drain(60)
+
+    asyncio.run(main())
+    assert [each["plugin"] for each in heard] == ["failing"]
+
+
 def test_limits_let_no_more_through_at_once_than_they_say(bench: Any) -> None:
     at_once = [0, 0]
 

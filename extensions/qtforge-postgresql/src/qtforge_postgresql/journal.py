@@ -486,6 +486,7 @@ class PostgresqlJournal:
             )
             undo.enter_context(contextlib.closing(store))
             pulse = Pulse(store, self._contact, signal, self._lease_s)
+            pulse.beat(read)  # `standing` is right from the start
             watch = Watch(
                 self._connector.connect(), self._connector, store, pulse, signal,
                 self._address.schema,

@@ -42,7 +42,9 @@ __all__ = [
 _OLD_S: Final = 86_400.0  # after which an open breaker is forgotten that nobody has tried
 _LOCK: Final = """SELECT pg_advisory_xact_lock(hashtextextended('qtforge-limits:{s}', 0))"""
 _NOW: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
-_ALIVE: Final = "SELECT owner FROM {s}.owners WHERE expires > clock_timestamp()"
+# Just after the start of the server all leases have ended, and each owner gets one to return.
+_ALIVE: Final = """SELECT owner FROM {s}.owners WHERE (expires > clock_timestamp()
+    OR pg_postmaster_start_time() + lease > clock_timestamp())"""
 # Who comes back after its lease has ended holds nothing of what it held.
 _DROP_LAPSED: Final = f"DELETE FROM {{s}}.places WHERE name = %s AND owner NOT IN ({_ALIVE})"
 _CLAIMS: Final = "SELECT owner, held, wanted, since FROM {s}.places WHERE name = %s"
