@@ -121,6 +121,10 @@ class MortalJournal:
         """Whether the process died."""
         return self.died_at is not None
 
+    def kill(self) -> None:
+        """Let the process die now, between two writes."""
+        self.died_at = Moment(self._writes, True, "its last write", "", ())
+
     async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
         """Create a run; see `Journal`."""
         return await self._write("create", [started, *records], self.inner.create, started, records)

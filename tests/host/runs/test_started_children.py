@@ -53,7 +53,7 @@ def test_a_started_child_is_left_at_the_end_of_the_process_and_finished_by_the_n
     async def case(lab: Any) -> None:
         run_id, child = await started(lab, how, on_cancel)
         if end == "crash":
-            lab._mortal.dead = True
+            lab._mortal.kill()
         await asyncio.wait_for(getattr(lab.engine, "abandon" if end == "crash" else end)(), 60)
         assert await lab.status(child) == "running"
         for kind in (RunCancelRequested, RunFinished, CompensationStarted):
@@ -85,7 +85,7 @@ def test_however_often_its_process_ends_the_child_ends_once_and_its_parent_is_to
         run_id, child = await started(lab, on_cancel="compensate")
         for end in ends:
             if end == "crash":
-                lab._mortal.dead = True
+                lab._mortal.kill()
             await asyncio.wait_for(getattr(lab.engine, "abandon" if end == "crash" else end)(), 60)
             await lab.start()
             lab.desk.pending.clear()
@@ -261,7 +261,7 @@ def test_leaving_a_state_ends_what_the_state_has_started_unless_it_is_kept(
             run_id, child = await leaving(lab, keep=keep)
         if process != "the same":
             if process == "a dead one":
-                lab._mortal.dead = True
+                lab._mortal.kill()
             await lab.start()
         async with lab.dispatching():
             if what != "nothing":
