@@ -227,7 +227,8 @@ class Engine:
                 state = await self._drive(
                     workflow,
                     ownership,
-                    [started],
+                    RunState.from_records(started.run_id, [started]),
+                    started,
                     options,
                     secrets=secrets,
                     inbox_reads=inbox_reads,
@@ -473,16 +474,19 @@ class Engine:
             )
             await self.journal.append(ownership, [resumed])
             records.append(resumed)
+            state.apply(resumed)
         secrets = self.secrets_of(run_id)
         await secrets.load()
         return await self._drive(
             workflow,
             ownership,
-            records,
+            state,
+            records[-1],
             options,
             secrets=secrets,
             inbox_reads=inbox_reads,
             inbox=inbox,
+            has_rested=len(records) > 1,
             resumed=not waited and options.unpause,
         )
 
@@ -529,12 +533,14 @@ class Engine:
         self,
         workflow: Workflow,
         ownership: Ownership,
-        records: list[Record],
+        state: RunState,
+        last: Record,
         options: _Options,
         *,
         secrets: RunSecrets,
         inbox_reads: int,
         inbox: list[InboxEntry],
+        has_rested: bool = False,
         resumed: bool = False,
     ) -> RunState:
         """Execute a run that this engine owns.
@@ -542,15 +548,16 @@ class Engine:
         Args:
             workflow: Its workflow.
             ownership: Of the run.
-            records: The run's; the last says that the run executes now.
+            state: What the run's records add up to.
+            last: The last of them, which says that the run executes now.
             options: How it is executed.
             secrets: Its secrets.
             inbox_reads: How often the watch had read the inboxes when the inbox was read.
             inbox: What the inbox held.
+            has_rested: Whether the run has executed before.
             resumed: Whether it was requested to resume the run; older requests to pause are void.
         """
         run_id = ownership.run_id
-        state = RunState.from_records(run_id, records)
         log = RunLog(self.journal, ownership, state, options.listener, self._observe, secrets)
         amendments = Amendments(log, workflow, self._clock, self._workflows.check)
         on_checkpoint = self.active_runs.checkpoint_saved if stateful(workflow) else None
@@ -568,8 +575,8 @@ class Engine:
             unpauses=options.unpause,
         )
         if self._observe is not None:
-            self._observe(records[-1])
-        options.listener.on_record(state, records[-1])
+            self._observe(last)
+        options.listener.on_record(state, last)
         self.active_runs.add(run_id, control, stays=options.stays)
         try:
             if inbox:
@@ -587,7 +594,7 @@ class Engine:
                 self.journal,
                 self._clock,
                 plugins=self._plugins(),
-                has_rested=len(records) > 1,
+                has_rested=has_rested,
             )
             await execution.drive()
             if state.blocked is not None:

@@ -66,8 +66,10 @@ _BLOB: Final = "SELECT content FROM {s}.blobs WHERE sum = %s"
 _UNFINISHED: Final = f"""SELECT run_id FROM {{s}}.runs
     WHERE status IN ({", ".join(f"'{status}'" for status in sorted(RECOVERABLE))})
     AND finished_at IS NULL AND NOT {ALIVE} ORDER BY key"""
-_INBOX: Final = """SELECT position, checksum, payload FROM {s}.inbox
-    WHERE run = %s AND position > %s ORDER BY position"""
+# A row without a position where there is no message, and none where there is no run.
+_INBOX: Final = """SELECT inbox.position, inbox.checksum, inbox.payload
+    FROM {s}.runs LEFT JOIN {s}.inbox ON inbox.run = runs.key AND inbox.position > %s
+    WHERE run_id = %s ORDER BY inbox.position"""
 _PENDING: Final = """SELECT inbox.position, checksum, payload
     FROM {s}.runs JOIN {s}.arrivals ON arrivals.run = key
     JOIN {s}.inbox ON inbox.position = arrivals.position
@@ -240,9 +242,11 @@ class Queries:
 
     def inbox(self, run_id: str, after: int) -> tuple[InboxEntry, ...]:
         """Return the messages to a run; see `Journal`."""
-        key, _ = self._key(run_id)
-        rows = self.session.rows(_INBOX, (key, _bounded(after)))
-        return tuple(InboxEntry(row[0], self._message(run_id, *row)) for row in rows)
+        rows = self.session.rows(_INBOX, (_bounded(after), run_id)) if is_run_id(run_id) else []
+        if not rows:
+            raise RunNotFoundError(run_id)
+        messages = (row for row in rows if row[0] is not None)
+        return tuple(InboxEntry(row[0], self._message(run_id, *row)) for row in messages)
 
     def pending(self, run_id: str, after: int) -> tuple[InboxEntry, ...]:
         """Return the messages that a run has not handled; see `Journal`."""
