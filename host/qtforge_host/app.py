@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
-import socket
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +53,6 @@ from qtforge_host.policies.health import HealthReport
 from qtforge_host.policies.limits import Limiter
 from qtforge_host.policies.sqlite_cache import SqliteCache
 from qtforge_host.policies.topic_policies import TopicPolicies, TransitionPublisher
-from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.publications import PublicationReceiver, PublicationSender
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
@@ -67,6 +64,8 @@ from qtforge_host.workflows.checking import WorkflowChecker
 from qtforge_host.workflows.definitions import Parsed, Problem, UnmetRequirement, Workflow
 from qtforge_sdk import Orchestrator, PluginContext, Record
 from qtforge_sdk.clock import Clock
+from qtforge_sdk.errors import ConfigError
+from qtforge_sdk.files import private_folder
 from qtforge_sdk.journal import Journal, SharedJournal
 from qtforge_sdk.placement import ANY_NODE, ONE_NODE
 from qtforge_sdk.records import DEFAULT_POOL
@@ -295,6 +294,7 @@ class Host:
                 self.placements.observe_all(
                     each.announcement for each in owners if each.announcement is not None
                 )
+            self._close_run_files()
             clock = self._parts.clock
             if isinstance(journal, SharedJournal):
                 clock = StoreClock(journal.now, clock)
@@ -327,7 +327,7 @@ class Host:
             self.sender = PublicationSender(journal, clock, self._parts.secrets)
             self.bus.add_relay(self.sender.send)
             if self.nodes is not None:
-                self.nodes.origin = _journal_id(self.settings)
+                self.nodes.origin = self.settings.journal_id
             freeze_heap()
         return self._durable
 
@@ -425,6 +425,17 @@ class Host:
         self.placements.on_change.append(self._leave_to_others)
         self._leave_to_others()
 
+    def _close_run_files(self) -> None:
+        """Let nobody else open files of runs in a shared folder, as in the state directory."""
+        folder = self.settings.run_files_dir
+        if folder.is_relative_to(self.settings.state_dir):
+            return
+        try:
+            private_folder(folder)
+        except OSError as error:
+            why = f"{folder} can't be made: {error.strerror or error}"
+            raise ConfigError(self.settings.files_source, why, "check the shared folder") from error
+
     def _leave_to_others(self) -> None:
         self.bus.leave_to_others(self.placements.elsewhere, self._parts.policies.for_topic)
         if self.nodes is not None:  # it may have been learnt from the journal
@@ -492,7 +503,7 @@ class Host:
             data_dir=self.settings.state_dir / "plugins" / name,
             host_version=self._version,
             secrets=self._parts.secrets,
-            runs_dir=RunFiles.of(self.settings.state_dir).folder,
+            runs_dir=self.settings.run_files_dir,
             files=self._files(name, self.settings.state_dir / "plugins" / name),
         )
 
@@ -512,14 +523,6 @@ def _left(requires: Iterable[str], elsewhere: Mapping[str, str]) -> Iterator[Unm
             why = f"the data of '{name}' are on the node {elsewhere[name]}"
             fix = "queue the run with --detach, or connect the nodes: [host] bus"
             yield UnmetRequirement(position=position, text=text, why=why, fix=fix, elsewhere=True)
-
-
-def _journal_id(settings: Settings) -> str:
-    """Return what is the same for all processes that share the runs of a journal."""
-    place = settings.journal.rpartition("@")[2]
-    if "://" not in settings.journal:
-        place = f"{place} {socket.gethostname()} {settings.state_dir}"
-    return hashlib.sha256(place.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,26 +38,27 @@ _FIX: Final = "such as file:///srv/shared or s3://BUCKET/FOLDER"
 _MAX_RETRIES: Final = 3
 
 
-def files_maker(url: str, source: str, shown: str, timeout_s: float) -> FilesMaker:
+def files_maker(
+    url: str, source: str, shown: str, timeout_s: float, *, shared: Path | None = None
+) -> FilesMaker:
     """Return what gives each plugin its files.
 
     Args:
-        url: Where all plugins' files are, with its secrets; "" for the plugins' own folders.
+        url: The object store with all plugins' files, with its secrets; not used where there is a
+            folder; "" for the plugins' own folders.
         source: What named it, for errors.
         shown: The address without its secrets.
         timeout_s: How long one call may take, in seconds.
+        shared: The folder with all plugins' files; None for none.
 
     Raises:
-        ConfigError: It is no such address, or the library of object stores is not installed.
+        ConfigError: The library of object stores is not installed.
     """
+    if shared is not None:
+        return lambda name, folder: LocalFiles(shared / name, timeout_s=timeout_s)
     if not url:
         return lambda name, folder: LocalFiles(folder, timeout_s=timeout_s)
     parsed = urllib.parse.urlsplit(url)
-    if parsed.scheme == "file":
-        path = Path(urllib.parse.unquote(parsed.path))
-        if parsed.netloc or parsed.query or parsed.fragment or not path.is_absolute():
-            raise ConfigError(source, "it is not the address of a folder", _FIX)
-        return lambda name, folder: LocalFiles(path / name, timeout_s=timeout_s)
     if importlib.util.find_spec("obstore") is None:
         raise ConfigError(source, "files in an object store need obstore", _INSTALL)
     options = dict(urllib.parse.parse_qsl(parsed.query, keep_blank_values=True))

@@ -23,16 +23,11 @@ class RunFiles:
     """The folders of all runs.
 
     Args:
-        folder: Their parent, below the state directory; it may not exist.
+        folder: Their parent; it may not exist.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-
-    @classmethod
-    def of(cls, state_dir: Path) -> RunFiles:
-        """Return the run files of a state directory."""
-        return cls(state_dir / "run-files")
 
     def share(self, run_id: str, fork: str) -> None:
         """Keep the files that a run refers to as long as a fork of it exists.

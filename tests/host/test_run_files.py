@@ -25,7 +25,7 @@ def made(folder: Path, run_id: str) -> Path:
 
 
 def test_a_folder_goes_with_the_last_run_that_refers_to_it(tmp_path: Path) -> None:
-    files = RunFiles.of(tmp_path)
+    files = RunFiles(tmp_path / "run-files")
     first, other = made(tmp_path, "first"), made(tmp_path, "other")
     files.share("first", "fork")
     files.share("fork", "fork-of-the-fork")
@@ -46,7 +46,7 @@ def test_a_folder_goes_with_the_last_run_that_refers_to_it(tmp_path: Path) -> No
 
 
 def test_where_there_are_no_files_nothing_is_to_be_done(tmp_path: Path) -> None:
-    files = RunFiles.of(tmp_path / "absent")
+    files = RunFiles(tmp_path / "absent")
     files.share("a", "b")
     assert files.size("a") == (0, 0)
     assert asyncio.run(files.sweep(MemoryJournal())) == 0
@@ -55,6 +55,6 @@ def test_where_there_are_no_files_nothing_is_to_be_done(tmp_path: Path) -> None:
 
 def test_markers_are_no_files_of_the_run(tmp_path: Path) -> None:
     made(tmp_path, "first")
-    files = RunFiles.of(tmp_path)
+    files = RunFiles(tmp_path / "run-files")
     files.share("first", "fork")
     assert files.size("first") == (1, 3)

@@ -661,7 +661,7 @@ class RunClient(RunStore):
         finally:
             secrets.close()
         started, copies = forked(records, new_id, whole, at=now, stage=from_step)
-        RunFiles.of(self._parts.settings.state_dir).share(run_id, new_id)
+        RunFiles(self._parts.settings.run_files_dir).share(run_id, new_id)
         # At once: were this process to die between, the next one would redo the kept steps.
         await durable.journal.create(started, copies)
         if self._stays:

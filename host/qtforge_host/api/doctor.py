@@ -93,7 +93,7 @@ async def _check_state(settings: Settings, candidates: Sequence[Candidate]) -> l
                 if not damages:
                     raise
                 stuck = []  # the damage says why
-            orphans = await RunFiles.of(settings.state_dir).orphans(journal)
+            orphans = await RunFiles(settings.run_files_dir).orphans(journal)
     except StorageError as error:
         what = f"{error.what}: {error.why}" if error.why else error.what
         fix = "" if "doctor" in error.fix else error.fix

@@ -249,7 +249,7 @@ class RunStore:
 
     async def prune(self, ended_before: datetime.datetime) -> int:
         """Delete the runs that ended before a time, with their files; return how many."""
-        files = RunFiles.of(self._parts.settings.state_dir)
+        files = RunFiles(self._parts.settings.run_files_dir)
         return await files.prune(await self._parts.journal(), ended_before)
 
     async def export(self, run_id: str) -> bytes:
@@ -276,7 +276,7 @@ class RunStore:
 
     def files_of(self, run_id: str) -> tuple[int, int, Path]:
         """Return how many files a run's steps made, their size in bytes, and their folder."""
-        files = RunFiles.of(self._parts.settings.state_dir)
+        files = RunFiles(self._parts.settings.run_files_dir)
         return *files.size(run_id), files.folder / run_id
 
     def _workflow_of(self, state: RunState) -> Workflow | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
+import socket
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -36,7 +39,7 @@ _LEAST_MEMORY_BYTES: Final = 64 << 20  # the interpreter and a plugin take 30 Mi
 _MOST_MEMORY_BYTES: Final = 1 << 50
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 _BUS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*://.+", re.DOTALL)
-_FILES: Final = re.compile(r"(?:file:///|(?:s3|gs|az|abfss?)://[^/?#\s])\S*")
+_FILES: Final = re.compile(r"file:///[^?#\s]+|(?:s3|gs|az|abfss?)://[^/?#\s]\S*")
 _JOURNAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(?P<address>://.*)?", re.DOTALL)
 
 
@@ -279,6 +282,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.config_path}: host.files"
 
     @property
+    def files_folder(self) -> Path | None:
+        """The folder that ``files`` is the address of; None for an object store, and for none."""
+        scheme, _, path = self.files.partition("://")
+        return Path(urllib.parse.unquote(path)) if scheme == "file" else None
+
+    @property
+    def journal_id(self) -> str:
+        """What is the same for all processes that share the runs of a journal."""
+        place = self.journal.rpartition("@")[2]
+        if not self.has_shared_journal:
+            place = f"{place} {socket.gethostname()} {self.state_dir}"
+        return hashlib.sha256(place.encode()).hexdigest()[:16]
+
+    @property
+    def run_files_dir(self) -> Path:
+        """The folder for files of runs: on all machines the same where they share both.
+
+        That is a journal, and a folder for files. A folder may be shared by several journals.
+        """
+        shared = self.files_folder
+        if shared is None or not self.has_shared_journal:
+            return self.state_dir / "run-files"
+        return shared / ".run-files" / self.journal_id
+
+    @property
     def shown_files(self) -> str:
         """The address of plugins' files as it may be shown; see `shown_journal`."""
         name, separator, rest = self.files.partition("://")
@@ -461,7 +489,7 @@ def _seconds(duration: Duration, path: Path, key: str) -> float:
 
 
 def _files(url: str, path: Path) -> str:
-    if url and _FILES.fullmatch(url) is None:
+    if url and (_FILES.fullmatch(url) is None or "%00" in url):
         raise ConfigError(
             f"{path}: host.files",
             "it is not the address of a folder or an object store",

@@ -140,7 +140,9 @@ def load_files(settings: Settings, secrets: Secrets) -> FilesMaker:
         url = secrets.reveal(settings.files, encode=_quoted)
     except OperationError as error:
         raise ConfigError(where, error.what, error.fix) from error
-    return files_maker(url, where, settings.shown_files, settings.files_timeout_s)
+    return files_maker(
+        url, where, settings.shown_files, settings.files_timeout_s, shared=settings.files_folder
+    )
 
 
 def _quoted(secret: str) -> str:

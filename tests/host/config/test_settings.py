@@ -353,13 +353,34 @@ def test_what_is_neither_a_name_nor_an_address_is_refused_and_not_repeated(
 
 
 @pytest.mark.parametrize(
-    "text", ["/srv/shared", "file://srv", "ftp://x/y", "s3://", "s3:///a", "memory://x", "s3://b c"]
-)
+    "text",
+    [
+        "/srv/shared", "file://srv", "file://host/a", "file:///", "file:///a?b=c", "file:///a#b",
+        "file:///a%00b", "ftp://x/y", "s3://", "s3:///a", "memory://x", "s3://b c",
+    ],
+)  # fmt: skip
 def test_what_is_no_address_of_files_is_refused(file: Path, text: str) -> None:
     file.write_text(f'[host]\nfiles = "{text}"\n', encoding="utf-8")
     with pytest.raises(ConfigError, match="not the address of a folder or an object") as raised:
         load_settings(file, environ={})
     assert raised.value.where == f"{file}: host.files"
+
+
+def test_files_of_runs_are_shared_by_machines_that_share_a_journal_and_a_folder(
+    tmp_path: Path,
+) -> None:
+    def run_files(machine: str, journal: str, files: str) -> Path:
+        path = tmp_path / f"{machine}.toml"
+        path.write_text(f'[host]\njournal = "{journal}"\nfiles = "{files}"\n', encoding="utf-8")
+        return load_settings(path, environ={}, state_dir=tmp_path / machine).run_files_dir
+
+    shared, database = "file:///srv/shared%20files", "postgresql://a:1@db/runs"
+    one = run_files("one", database, shared)
+    assert one.parent == Path("/srv/shared files/.run-files")
+    assert run_files("two", "postgresql://b:2@db/runs", shared) == one
+    assert run_files("two", "postgresql://b:2@db/others", shared) != one
+    for journal, files in ((database, ""), (database, "s3://bucket"), ("sqlite", shared)):
+        assert run_files("two", journal, files) == tmp_path / "two" / "run-files"
 
 
 def test_files_are_shown_without_their_credentials(file: Path) -> None:
