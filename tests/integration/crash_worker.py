@@ -18,7 +18,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
@@ -33,6 +32,7 @@ from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.state import RunState
 from qtforge_host.testing.mortal_journal import MortalJournal, at_write, kill_process
+from qtforge_host.testing.real_crashes import in_child
 from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import (
     Compensation,
@@ -322,18 +322,13 @@ async def attempt(engine: Engine, run_id: str) -> None:
         await engine.resume(run_id)
 
 
-def in_child(main: Any) -> int:
-    """Do something in a process of its own; return how it ended, as `os.waitpid` says."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(DEADLINE_S)
-        try:
-            asyncio.run(main())
-        except BaseException:  # noqa: BLE001 - the child ends here, whatever it was
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def child(main: Callable[[], Coroutine[Any, Any, object]]) -> int:
+    """Do something in a process of its own; return its exit code."""
+    return in_child(lambda: _run(main), DEADLINE_S)
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    asyncio.run(main())
 
 
 def warm(main: Callable[[], Coroutine[Any, Any, Any]], folder: Path) -> None:
@@ -373,12 +368,12 @@ def case(folder: Path, kind: str, write: int, when: str) -> dict[str, Any] | Non
         (folder / "told").write_text(json.dumps(await finish(folder, kind)), encoding="utf-8")
 
     if write:
-        ended = in_child(lambda: begin(folder, kind, write, when))
+        ended = child(lambda: begin(folder, kind, write, when))
         if ended == 0:
             return None
         if ended != -signal.SIGKILL:
             raise SystemExit(f"the process ended with {ended} before write {write}")
-    if in_child(resumed) != 0:
+    if child(resumed) != 0:
         raise SystemExit(f"the run can't be resumed after {when} write {write}")
     found: dict[str, Any] = json.loads((folder / "told").read_text(encoding="utf-8"))
     return found

@@ -21,7 +21,7 @@ from typing import Any, Final
 from tests.integration.crash_worker import (
     DEADLINE_S,
     calls,
-    in_child,
+    child,
     orchestrators,
     process,
     warm,
@@ -192,7 +192,7 @@ def case(folder: Path, write: int, when: str) -> bool:
     """Print what comes of one case; return whether the machine has such a write."""
     folder.mkdir()
     if write:
-        ended = in_child(lambda: drive(folder, write, when))
+        ended = child(lambda: drive(folder, write, when))
         if ended == 0:
             return False
         if ended != -signal.SIGKILL:
@@ -202,7 +202,7 @@ def case(folder: Path, write: int, when: str) -> bool:
         told = json.dumps(await drive(folder))
         (folder / "told").write_text(told, encoding="utf-8")
 
-    if in_child(taken_up) != 0:
+    if child(taken_up) != 0:
         raise SystemExit(f"the machine can't be resumed after {when} write {write}")
     print((folder / "told").read_text(encoding="utf-8"), flush=True)
     return True

@@ -66,7 +66,9 @@ class RunHandle:
         self._on_end()
 
     async def until_ended(self) -> None:
-        """Wait until this process no longer executes the run."""
+        """Wait until this process no longer executes the run; at once when that is over."""
+        if self._handles.get(self._run_id) is not self:
+            return
         if self._ended is None:
             self._ended = asyncio.Event()
         await self._ended.wait()

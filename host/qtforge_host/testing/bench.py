@@ -64,12 +64,20 @@ class Bench:
                 on_delivery=self.traffic.delivered,
             ),
         )
-        self._added: dict[str, tuple[object, str]] = {}
+        self._added: dict[str, tuple[object, str, object]] = {}
 
     @property
     def versions(self) -> dict[str, str]:
         """The version of each plugin, by name."""
-        return {name: version for name, (_, version) in self._added.items()}
+        return {name: version for name, (_, version, _) in self._added.items()}
+
+    @property
+    def added(self) -> list[tuple[object, str, str, object]]:
+        """The plugins, their names and versions, and how they were configured, in order."""
+        return [
+            (plugin, name, version, config)
+            for name, (plugin, version, config) in self._added.items()
+        ]
 
     async def add(self, plugin: object, name: str, version: str, config: object = None) -> None:
         """Register a plugin, configure it, start it and connect it to the bus.
@@ -86,7 +94,7 @@ class Bench:
                 ``plugin.invalid_handler``, ``plugin.invalid_condition``, or
                 ``plugin.broken`` when its start failed.
         """
-        if name in self._added or any(plugin is added for added, _ in self._added.values()):
+        if name in self._added or any(plugin is added for added, *_ in self._added.values()):
             raise PluginError(
                 name, "plugin.conflict", "a plugin of that name, or this very object, is added",
                 "give add(...) another name",
@@ -113,7 +121,7 @@ class Bench:
         except BaseException:
             self.disconnect(plugin)
             raise
-        self._added[name] = plugin, version
+        self._added[name] = plugin, version, config
 
     def connect(self, plugin: object, key: str, name: str, version: str) -> None:
         """Register what has no life of its own, such as a fake, and connect it to the bus.
@@ -139,7 +147,7 @@ class Bench:
         await self.parts.bus.drain(LIFECYCLE_TIMEOUT_S)
         errors = []
         while self._added:
-            name, (plugin, _) = self._added.popitem()
+            name, (plugin, *_) = self._added.popitem()
             try:
                 await self._stop(plugin)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's; reported below

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from qtforge_sdk.operations import OperationContext, operation
@@ -18,25 +19,40 @@ class Fake:
 
     Args:
         answers: Values, exceptions to raise, or functions of the message.
+
+    Attributes:
+        on_given: Called with the idempotency key and the attempt that the next answer is for.
     """
 
     def __init__(self, answers: tuple[Any, ...]) -> None:
         self._answers = answers
         self._given: dict[tuple[str, int], int] = {}
         self._asked = 0
+        self.on_given: Callable[[str, int], None] = lambda key, attempt: None
 
-    def begin_again(self) -> None:
-        """Give the first answer next."""
+    def begin_again(self, given: Iterable[tuple[str, int]] = ()) -> None:
+        """Give the first answer next, after those that another process has given.
+
+        Args:
+            given: For which keys and attempts it has, in order.
+        """
         self._given.clear()
         self._asked = 0
+        for key in given:
+            self._note(key)
+
+    def _note(self, key: tuple[str, int]) -> int:
+        number, self._asked = self._asked, self._asked + 1
+        self._given[key] = number
+        return number
 
     async def give(self, message: Any, context: OperationContext) -> Any:
         """Give the next answer."""
         key = (context.idempotency_key or "", context.attempt)
         number = self._given.get(key)
         if number is None or not key[0]:
-            number, self._asked = self._asked, self._asked + 1
-            self._given[key] = number
+            self.on_given(*key)
+            number = self._note(key)
         answer = self._answers[min(number, len(self._answers) - 1)]
         if isinstance(answer, type) and issubclass(answer, Exception):
             raise answer()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import logging
 import os
 import signal
@@ -140,8 +142,7 @@ class MortalJournal:
         if records:
             await self._write("append", records, self.inner.append, ownership, records, posts)
         else:
-            self.refuse_dead()
-            await self.inner.append(ownership, records, posts)
+            await self._call(self.inner.append, ownership, records, posts)
 
     async def claim(self, run_id: str) -> Ownership:
         """Claim a run; see `Journal`."""
@@ -158,15 +159,26 @@ class MortalJournal:
     def __getattr__(self, name: str) -> Any:
         """Return the rest of the journal, while the process lives."""
         self.refuse_dead()
-        return getattr(self.inner, name)
+        found = getattr(self.inner, name)
+        if name == "changed" or not inspect.iscoroutinefunction(found):
+            return found  # a wait for others is no work
+        return functools.partial(self._call, found)
 
     async def _write_of_owner(
         self, name: str, method: Callable[..., Awaitable[T]], *args: Any, **options: Any
     ) -> T:
         if self._owners:
             return await self._write(name, (), method, *args, **options)
+        return await self._call(method, *args, **options)
+
+    async def _call(self, method: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> T:
+        """Call the journal, and count the call while it is in progress."""
         self.refuse_dead()
-        return await method(*args, **options)
+        self.in_progress += 1
+        try:
+            return await method(*args, **options)
+        finally:
+            self.in_progress -= 1
 
     async def _write(
         self,
@@ -183,11 +195,7 @@ class MortalJournal:
         self._writes += 1
         write = self._writes
         self._pass(Moment(write, False, what, step, records))
-        self.in_progress += 1
-        try:
-            returned = await method(*args, **options)
-        finally:
-            self.in_progress -= 1
+        returned = await self._call(method, *args, **options)
         self._pass(Moment(write, True, what, step, records))
         return returned
 

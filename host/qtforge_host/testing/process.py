@@ -35,6 +35,9 @@ class KitProcess:
         plugins: Gives the plugins' versions by name.
         ids: Makes the ids of runs.
         clock: The time of the runs.
+
+    Attributes:
+        began_at: From when `passed_s` counts.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class KitProcess:
     ) -> None:
         self._bench = bench
         self._clock = clock
+        self.began_at = clock.now()
         self._mortal = journal
         self.journal = cast(Journal, journal)
         self._cache = ResultCache(MemoryCache(), self._clock)
@@ -119,7 +123,7 @@ class KitProcess:
 
     def passed_s(self) -> float:
         """Return the seconds that have passed for the runs."""
-        return self._clock.monotonic()
+        return (self._clock.now() - self.began_at).total_seconds()
 
     async def records(self, run_id: str) -> Sequence[Record]:
         """Return the records of a run."""

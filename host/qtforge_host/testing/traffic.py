@@ -145,6 +145,7 @@ class Traffic:
         answered_by: The plugin that alone is asked, by topic.
         in_flight: How many requests are being answered, by topic.
         check: Called before a request or a publication is passed on; may refuse it.
+        on_call: Called with each request.
     """
 
     def __init__(self, virtual_s: Callable[[], float], real_s: Callable[[], float]) -> None:
@@ -153,6 +154,7 @@ class Traffic:
         self.answered_by: dict[str, str] = {}
         self.in_flight: Counter[str] = Counter()
         self.check: Callable[[], None] = lambda: None
+        self.on_call: Callable[[Call], None] = lambda call: None
         self._virtual_s = virtual_s
         self._real_s = real_s
         self._inner: LocalExchange
@@ -167,16 +169,16 @@ class Traffic:
         self.check()
         topic, message = envelope.topic, envelope.payload
         self.messages.append(Requested(topic=topic, message=message))
-        self.calls.append(
-            Call(
-                topic=topic,
-                message=message,
-                run_id=envelope.run_id,
-                step=envelope.step,
-                attempt=envelope.attempt,
-                at_s=self._virtual_s(),
-            )
+        call = Call(
+            topic=topic,
+            message=message,
+            run_id=envelope.run_id,
+            step=envelope.step,
+            attempt=envelope.attempt,
+            at_s=self._virtual_s(),
         )
+        self.calls.append(call)
+        self.on_call(call)
         envelope.plugin = self.answered_by.get(topic, envelope.plugin)
         self.in_flight[topic] += 1
         started_s = self._real_s()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime
 import inspect
 import os
+import signal
+import tempfile
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
+from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.plugin_code import Author
 from qtforge_host.plugins.extensions import add_orchestrator
 from qtforge_host.plugins.loading import has_hooks
@@ -31,6 +34,7 @@ from qtforge_host.testing.mortal_journal import (
 )
 from qtforge_host.testing.plugin_host import PluginTestHost
 from qtforge_host.testing.process import KitProcess
+from qtforge_host.testing.real_crashes import CaseFolder, Ended, in_child
 from qtforge_host.testing.replays import ReplayedFile, Replays, read_exports
 from qtforge_host.testing.telling import Telling
 from qtforge_host.testing.timelines import Snapshot, Timelines
@@ -39,7 +43,8 @@ from qtforge_host.testing.workflow_run import WorkflowRun
 from qtforge_host.workflows.catalog import Catalog, Contribution
 from qtforge_host.workflows.checking import check
 from qtforge_host.workflows.definitions import Problem, Workflow
-from qtforge_sdk import Orchestrator, Plugin, Record
+from qtforge_sdk import ErrorInfo, Orchestrator, Plugin, Record
+from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.durations import Duration, seconds
 from qtforge_sdk.errors import (
     ConfigError,
@@ -63,7 +68,24 @@ _TIMEOUT_S: Final = 60.0  # of real time, for one call of the test
 _FAKE: Final = "fake"  # the name of the plugin that answers a faked topic
 _FAKE_VERSION: Final = "0.0.0"
 _SEED: Final = 0  # of the ids of runs, from which the jitter of their steps' retries follows
+_NEVER: Final = (0, False)  # no write has this number
 _NO_CONFIG: Final[Mapping[str, object]] = {}
+
+
+class _Told(NamedTuple):
+    """What a run is told, in each of its executions.
+
+    Attributes:
+        workflow: The workflow.
+        given: Its input.
+        story: Called with the run when it waits or has ended.
+        start: When it is started.
+    """
+
+    workflow: Workflow
+    given: Mapping[str, Any]
+    story: Callable[[WorkflowRun], object]
+    start: datetime.datetime
 
 
 class WorkflowKit:
@@ -83,7 +105,7 @@ class WorkflowKit:
         self._host = host
         self._bench = host.bench
         self._installed = InstalledPlugins(host.bench.settings)
-        self._fakes: dict[str, tuple[object, Fake]] = {}  # by topic
+        self._fakes: dict[str, tuple[object, Fake, str, str]] = {}  # by topic
         self._fake_versions: dict[str, str] = {}  # by the plugin in whose name they answer
         self._closed = False
         self._kinds: dict[str, Orchestrator[Any]] = {}
@@ -178,7 +200,8 @@ class WorkflowKit:
         if topic in self._fakes:
             self._bench.disconnect(self._fakes.pop(topic)[0])
         self._bench.connect(made, f"fake {topic}", plugin, version)
-        self._fakes[topic], self._fake_versions[plugin] = (made, fake), version
+        self._fakes[topic] = made, fake, plugin, version
+        self._fake_versions[plugin] = version
         self._bench.traffic.answered_by[topic] = plugin
 
     def run(self, name: str, given: Mapping[str, Any] = _NO_CONFIG, /) -> WorkflowRun:
@@ -267,6 +290,7 @@ class WorkflowKit:
         story: Callable[[WorkflowRun], object] = lambda run: None,
         effects: Callable[[], Any] = lambda: None,
         before_each: Callable[[], object] = lambda: None,
+        for_real: bool = False,
     ) -> CrashReport:
         """Execute a run, and then once for each moment at which its process may die.
 
@@ -282,6 +306,9 @@ class WorkflowKit:
             story: Called with the run when it waits or has ended; sends it events, for example.
             effects: Returns what the run did outside, when it is over; compared as well.
             before_each: Called before each execution, to take that back.
+            for_real: Fork a process for each execution, with the journal in SQLite, and kill it
+                (SIGKILL). Plugins are started anew in each process, so what they did is known
+                from files and the like alone: `effects` and `before_each` are called in this one.
 
         Returns:
             The moments, and where the run ended otherwise; ``report.check()`` fails then.
@@ -292,15 +319,13 @@ class WorkflowKit:
             WorkflowInvalidError: The definition has problems.
             WorkflowNotFoundError: No workflow of that name is added.
         """
-        workflow = self._named(name)
+        told = _Told(self._named(name), given, story, self._bench.clock.now())
         advances: list[float] = []
-        start = self._bench.clock.now()
+        play_once = self._play_for_real if for_real else self._play
 
         def play(kill: Kill | None) -> Case:
             before_each()
-            for _, fake in self._fakes.values():
-                fake.begin_again()
-            return self._play(workflow, given, story, effects, kill, advances, start)
+            return play_once(told, effects, kill, advances)
 
         process, telling = self._process, self._telling
         process.unbind()
@@ -312,48 +337,108 @@ class WorkflowKit:
             self._bind()
 
     def _play(
-        self,
-        workflow: Workflow,
-        given: Mapping[str, Any],
-        story: Callable[[WorkflowRun], object],
-        effects: Callable[[], Any],
-        kill: Kill | None,
-        advances: list[float],
-        start: datetime.datetime,
+        self, told: _Told, effects: Callable[[], Any], kill: Kill | None, advances: list[float]
     ) -> Case:
-        store, clock = MemoryStore(), VirtualClock(start)
-        dies = at_write(*kill) if kill else at_write(0, False)
+        """Execute a run in this process, in which its process seems to die."""
+        store, clock, ids = MemoryStore(), VirtualClock(told.start), RunIds(_SEED)
         died, traffic = "", self._bench.traffic
-        ids = RunIds(_SEED)
-        run_id = ids.new(start)
-        journal = MortalJournal(MemoryJournal(store), dies)
+        run_id = ids.new(told.start)
+        for _, fake, *_ in self._fakes.values():
+            fake.begin_again()
+        journal = MortalJournal(MemoryJournal(store), at_write(*kill or _NEVER))
         with traffic.recording_apart(lambda: journal.refuse_dead()):
             while True:
-                self._process = process = self._begin_process(journal, ids, clock)
+                self._process = self._begin_process(journal, ids, clock)
                 self._telling = Telling(advances, again=bool(died))
-                process.bind(self._workflows())
                 try:
-                    if run_id in store.runs:
-                        self._run(process.resume_all())
-                    else:
-                        self._run(process.start(workflow, given, run_id))
-                    run = self._view(run_id)
-                    story(run)
-                    status, names = run.status, self._run(process.workflows())
-                    state = self._run(process.state(run_id))
+                    outcome, error = self._tell(told, run_id)
                     break
                 except Crash:
                     died = str(journal.died_at)
-                except BaseException as error:
+                except BaseException as failure:
                     if died:
-                        error.add_note(f"in the process that follows the one that died {died}")
+                        failure.add_note(f"in the process that follows the one that died {died}")
                     raise
                 finally:
-                    self._host.run(process.close())
+                    self._host.run(self._process.close())
                 journal = MortalJournal(MemoryJournal(store))
-            outcome = outcome_of(state, status, names.values())
             outcome["effects"] = effects()
-            return Case(outcome=outcome, error=state.error, died=died, calls=traffic.calls)
+            return Case(outcome=outcome, error=error, died=died, calls=traffic.calls)
+
+    def _play_for_real(
+        self, told: _Told, effects: Callable[[], Any], kill: Kill | None, advances: list[float]
+    ) -> Case:
+        """Execute a run in a forked process that is killed, and in another that follows it."""
+        with tempfile.TemporaryDirectory(dir=self._bench.settings.state_dir) as name:
+            folder, died = CaseFolder(Path(name)), ""
+            if kill is not None:
+                code = in_child(lambda: self._be_process(folder, 0, told, advances, kill))
+                if code == -signal.SIGKILL:
+                    died = folder.died()
+                elif code != 0:
+                    raise AssertionError(f"the process ended with {code}; its error is above")
+            if kill is None or died:
+                code = in_child(lambda: self._be_process(folder, 1, told, advances, None))
+                if code != 0:
+                    after = f" that follows the one that died {died}" if died else ""
+                    raise AssertionError(f"the process{after} ended with {code}: see its error")
+            ended = folder.ended()
+            advances[:] = ended.advances
+            outcome = {**ended.outcome, "effects": effects()}
+            return Case(outcome=outcome, error=ended.error, died=died, calls=folder.calls())
+
+    def _be_process(
+        self,
+        folder: CaseFolder,
+        number: int,
+        told: _Told,
+        advances: list[float],
+        kill: Kill | None,
+    ) -> None:
+        """Be a process of its own: with a host, a journal and plugins that have just started."""
+        self._reopen_host(folder.folder / f"host-{number}")
+        for topic, (_, fake, *_) in self._fakes.items():
+            folder.share(topic, fake)
+        self._bench.traffic.on_call = folder.note_call
+        run_id = RunIds(_SEED).new(told.start)
+        inner = SqliteJournal(folder.journal)
+        self._host.run(inner.open())
+        journal = MortalJournal(
+            inner, at_write(*kill or _NEVER), die=lambda: folder.die_in(journal, clock.now())
+        )
+        clock = VirtualClock(folder.now(told.start))
+        self._process = self._begin_process(journal, RunIds(_SEED + 1 + number), clock)
+        self._telling = Telling(advances, again=folder.has_died())
+        outcome, error = self._tell(told, run_id)
+        # Nothing is closed: no process follows this one, and it exits at once.
+        folder.tell(Ended(outcome=to_plain(outcome), error=error, advances=advances))
+
+    def _tell(self, told: _Told, run_id: str) -> tuple[dict[str, Any], ErrorInfo | None]:
+        """Start or continue a run in the process that is there, tell it the story, and look."""
+        process = self._process
+        process.began_at = told.start
+        process.bind(self._workflows())
+        if run_id in self._run(process.workflows()):
+            self._run(process.resume_all())
+        else:
+            self._run(process.start(told.workflow, told.given, run_id))
+        run = self._view(run_id)
+        told.story(run)
+        status, names = run.status, self._run(process.workflows())
+        state = self._run(process.state(run_id))
+        return outcome_of(state, status, names.values()), state.error
+
+    def _reopen_host(self, folder: Path) -> None:
+        """Make another host with the same plugins and fakes, each started anew."""
+        before = self._bench
+        self._host = PluginTestHost(folder)
+        self._bench = self._host.bench
+        self._host.secrets = before.secrets
+        for plugin, name, version, config in before.added:
+            self._host.add(plugin, name, version, config)
+        for topic, (made, _, plugin_name, version) in self._fakes.items():
+            self._bench.connect(made, f"fake {topic}", plugin_name, version)
+            self._bench.traffic.answered_by[topic] = plugin_name
 
     def replay(self, files: str | os.PathLike[str]) -> Replays:
         """Execute the code that is added with exported runs, without requesting anything.

@@ -306,3 +306,13 @@ def test_a_message_is_not_overtaken_while_a_resumed_run_reads_its_inbox(play: An
         assert await seen(lab, run_id) == [1, 2, 3]
 
     play(case)
+
+
+def test_whoever_waits_for_a_run_that_has_just_ended_does_not_wait_for_ever(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        active_runs = (await lab.start()).active_runs
+        with active_runs.executing("r"):
+            handle = active_runs.handle("r")
+        await asyncio.wait_for(handle.until_ended(), 10)
+
+    play(case)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.testing import WorkflowKit, WorkflowRun
-from qtforge_sdk import Compensation, OperationContext, OperationError, Plugin, Run, operation
+from qtforge_sdk import (
+    Compensation,
+    OperationContext,
+    OperationError,
+    Plugin,
+    PluginContext,
+    Run,
+    operation,
+)
 from qtforge_sdk.policies import Retry
 from qtforge_sdk.workflows import workflow
 
@@ -231,3 +241,78 @@ def test_a_story_whose_undisturbed_run_has_ended_can_not_send_it_an_event(
     workflows.add(parcel)
     with pytest.raises(RunEndedError):
         workflows.crash_at_every_write("parcel", story=lambda run: run.send("paid"))
+
+
+class Ledger(Plugin):
+    """Writes each booking to a file, once for each key."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.starts = 0
+
+    async def start(self, context: PluginContext) -> None:
+        self.starts += 1
+
+    @operation("stock.book")
+    def book(self, message: Mapping[str, Any], context: OperationContext) -> dict[str, Any]:
+        key = (context.idempotency_key or "").partition("/")[2]
+        if key not in self.lines():
+            with self.path.open("a") as file:
+                file.write(f"{key}\n")
+        return {"key": key, "starts": self.starts}
+
+    @operation("stock.return")
+    def give_back(self, message: Mapping[str, Any]) -> None:
+        kept = [line for line in self.lines() if line != message["key"]]
+        self.path.write_text("".join(f"{line}\n" for line in kept))
+
+    def lines(self) -> list[str]:
+        return self.path.read_text().splitlines() if self.path.exists() else []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGKILL and no fork")
+def test_processes_that_are_killed_for_real_leave_no_trace_in_the_outcome(
+    workflows: WorkflowKit, tmp_path: Path
+) -> None:
+    @workflow("order")
+    async def code(run: Run, given: Mapping[str, Any]) -> Any:
+        retry = Retry(max_attempts=2, initial_delay="1h", jitter=0)
+        await run.request("charge", "card.charge", {}, retry=retry)
+        paid = await run.wait_event("paid")
+        await run.request("book", "stock.book", {"item": given["item"]})
+        return {"amount": paid["amount"], "at": run.now()}
+
+    ledger = Ledger(tmp_path / "ledger")
+    workflows.add(code, ledger)
+    workflows.fake("card.charge", BUSY, {"ok": True})
+
+    def story(run: WorkflowRun) -> None:
+        workflows.advance("23h")
+        run.send("paid", amount=3)
+
+    report = workflows.crash_at_every_write(
+        "order",
+        {"item": "pen"},
+        story=story,
+        effects=ledger.lines,
+        before_each=lambda: ledger.path.unlink(missing_ok=True),
+        for_real=True,
+    )
+    report.check()
+    assert (report.status, report.result["amount"]) == ("succeeded", 3)
+    assert report.points > 10
+    assert report.repeated <= {"stock.book", "card.charge"}
+    assert ledger.starts == 1  # of this process
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGKILL and no fork")
+def test_a_story_that_fails_in_a_killed_process_is_an_error_of_the_test(
+    workflows: WorkflowKit, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def story(run: WorkflowRun) -> None:
+        raise ValueError("the story is wrong")
+
+    workflows.add(parcel)
+    with pytest.raises(AssertionError, match="the process ended with 1"):
+        workflows.crash_at_every_write("parcel", story=story, for_real=True)
+    assert "the story is wrong" in capfd.readouterr().err
