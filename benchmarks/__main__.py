@@ -22,6 +22,7 @@ from benchmarks.requests import measure_requests
 from benchmarks.routing import measure_routing
 from benchmarks.runs import measure_runs
 from benchmarks.startup import measure_startup
+from benchmarks.testing_kit import measure_testing
 
 _ROUNDS = 21
 
@@ -54,6 +55,8 @@ def main() -> None:
     print("measuring runs ...", file=sys.stderr)
     found += asyncio.run(measure_runs(options.rounds))
     found += asyncio.run(measure_fanning_out(options.rounds))
+    print("measuring the test kit ...", file=sys.stderr)
+    found += measure_testing(options.rounds)
     print("measuring aggregations ...", file=sys.stderr)
     found += measure_aggregating(options.rounds)
     found += measure_files(options.rounds)
