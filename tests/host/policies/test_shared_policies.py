@@ -44,8 +44,7 @@ class Process:
         self.policies.share(cast(Journal, self))  # what is not here is the journal's
 
     def __getattr__(self, name: str) -> Any:
-        if name != "standing":
-            self.calls[name] += 1
+        self.calls[name] += 1
         return getattr(self.journal, name)
 
     @contextlib.asynccontextmanager
@@ -152,7 +151,7 @@ def test_a_process_alone_asks_the_journal_once_for_any_number_of_requests(opens:
             for _ in range(200):
                 async with process.turn():
                     pass
-            assert process.calls == {"hold": 1, "draw": 1}
+            assert (process.calls["hold"], process.calls["draw"]) == (1, 1)
 
     run(test)
 
@@ -181,6 +180,29 @@ def test_places_that_a_process_does_not_use_go_to_one_that_is_short(opens: Opens
     async def held(process: Process) -> None:
         async with process.turn():
             pass
+
+    run(test)
+
+
+def test_an_idle_process_returns_its_places_and_asks_the_journal_no_more(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_watch, "_LOOK_S", 0.01)
+
+    async def test() -> None:
+        both = TopicPolicy(limits=Limits(concurrency=4, rate="100/s"), breaker=Breaker())
+        async with opens(1, both) as (process,):
+            async with process.turn():
+                pass
+            (limiter,) = process.policies.limiters.all()
+            assert limiter.held == 1
+            await until(lambda: limiter.held == 0)
+            calls = 0
+            while calls != process.calls.total():
+                calls = process.calls.total()
+                await asyncio.sleep(0.3)
+            async with process.turn():
+                assert limiter.held == 1
 
     run(test)
 
