@@ -21,6 +21,7 @@ from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_host.runs.state import elapsed_s
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.records import RunStarted
 from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.validation import did_you_mean
 
@@ -40,6 +41,7 @@ _SHOWN: Final = 5
 _STAMP: Final = re.compile(r"(\d{8})(?:-(\d{0,6}))?")
 _SPANS_S: Final = (86400, 36000, 3600, 600, 60, 10, 1)  # by how many digits of the time there are
 _MARGIN: Final = datetime.timedelta(minutes=1)
+_PAGE: Final = 200  # runs that are listed at once where the first record of each is read
 _UNFINISHED_LIMIT: Final = 1_000_000  # those whose owner is dead are picked out of them
 
 
@@ -96,14 +98,21 @@ def shown_status(summary: RunSummary) -> str:
     return "interrupted" if interrupted else summary.status
 
 
-async def list_runs(journal: Journal, query: RunQuery) -> RunList:
+async def list_runs(
+    journal: Journal, query: RunQuery, *, workflow_version: str | None = None
+) -> RunList:
     """List runs, newest first.
 
     Args:
         journal: The journal.
         query: Which runs; its statuses may include ``interrupted``.
+        workflow_version: Only runs that were started with this version of their workflow; the
+            first record of each run is read for it.
     """
-    found = await _found(journal, query)
+    if workflow_version is None:
+        found = await _found(journal, query)
+    else:
+        found = await _found_of_version(journal, query, workflow_version)
     following = found[-1].started_at if len(found) == query.limit else None
     return RunList(runs=[run_row(each) for each in found], next=following)
 
@@ -126,6 +135,26 @@ def run_row(run: RunSummary) -> RunRow:
         accepts=list(run.accepts),
         waiting_since=run.waiting_since,
     )
+
+
+async def _found_of_version(
+    journal: Journal, query: RunQuery, version: str
+) -> Sequence[RunSummary]:
+    found: list[RunSummary] = []
+    # Where "running" is told from "interrupted" the journal's order is lost: one page has all.
+    limit = _UNFINISHED_LIMIT if query.statuses & {"running", "interrupted"} else _PAGE
+    page_query = replace(query, limit=limit)
+    while True:
+        page = await _found(journal, page_query)
+        for each in page:
+            (first, *_) = await journal.records(each.run_id, limit=1)
+            if isinstance(first, RunStarted) and first.workflow_version == version:
+                found.append(each)
+                if len(found) == query.limit:
+                    return found
+        if len(page) < limit:
+            return found
+        page_query = replace(page_query, after=page[-1].run_id)
 
 
 async def _found(journal: Journal, query: RunQuery) -> Sequence[RunSummary]:

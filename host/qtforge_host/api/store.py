@@ -82,6 +82,7 @@ class RunStore:
         pool: str | None = None,
         needs: str | None = None,
         waiting_for: str | None = None,
+        workflow_version: str | None = None,
         since: datetime.datetime | None = None,
         until: datetime.datetime | None = None,
         limit: int = 50,
@@ -95,6 +96,7 @@ class RunStore:
             needs: A plugin that they need, such as ``ocr==1``; only the first number of the version
                 counts. Without statuses, only unfinished runs are listed.
             waiting_for: An event that they wait for; ``user.*`` is ``user`` and all beneath it.
+            workflow_version: The version of the workflow with which they were started.
             since: Started then or later.
             until: Started before that; the ``next`` of the page before.
             limit: At most so many.
@@ -115,7 +117,9 @@ class RunStore:
             started_until=None if until is None else in_utc(until),
             limit=limit,
         )
-        return await list_runs(await self._parts.journal(), query)
+        return await list_runs(
+            await self._parts.journal(), query, workflow_version=workflow_version
+        )
 
     async def show(self, run_id: str) -> RunSnapshot:
         """Return a run as it is now, with its history.

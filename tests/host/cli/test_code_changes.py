@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from qtforge_host.api.lookup import list_runs
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_sdk import Record
+from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.records import RunFinished, RunStarted, StepStarted, StepSucceeded
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -73,8 +75,9 @@ class Shop:
 
 def records_of(run_id: str, steps: dict[str, Any], *, ended: bool) -> Sequence[Record]:
     about: Any = {"run_id": run_id, "at": NOW}
+    version = "1.2.0" if run_id.endswith("old") else "1.0.0"
     records: list[Record] = [
-        RunStarted(**about, workflow="order", kind="python", workflow_version="1.0.0", input={},
+        RunStarted(**about, workflow="order", kind="python", workflow_version=version, input={},
                    plugins={})
     ]  # fmt: skip
     for step, data in steps.items():
@@ -146,6 +149,33 @@ def test_exported_runs_are_replayed_and_a_divergence_is_exit_code_1(
     assert (row["verdict"], row["step"]) == ("diverged", "charge")
     assert row["detail"] == "the journal holds the step 'reserve' here, the code requests 'charge'"
     assert "1 run, 1 diverged" in shop("workflows", "replay").out
+
+
+def test_runs_are_listed_by_the_version_of_their_workflow(shop: Shop) -> None:
+    shop.runs(*((name, {"book": None}, False) for name in ("a", "1old", "b", "2old", "3old")))
+    words = ("runs", "list", "--workflow", "order", "--workflow-version", "1.2.0", "--json")
+    found = [each["run_id"][-4:] for each in shop(*words).json["runs"]]
+    assert found == ["3old", "2old", "1old"]
+    assert len(shop(*words, "--limit", "2", "--status", "interrupted").json["runs"]) == 2
+    assert shop("runs", "list", "--workflow-version", "9").out == "no such run\n"
+
+
+def test_pages_of_a_listing_by_version_are_read_to_the_end(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_host.api.lookup._PAGE", 2)
+    shop.runs(*((name, {"book": None}, name == "4old") for name in ("1old", "a", "b", "c", "4old")))
+
+    async def listed(**wanted: Any) -> list[str]:
+        journal = SqliteJournal(shop.folder / "state" / "runs")
+        await journal.open()
+        found = await list_runs(journal, RunQuery(**wanted), workflow_version="1.2.0")
+        await journal.close()
+        return [each.run_id[-4:] for each in found.runs]
+
+    assert asyncio.run(listed()) == ["4old", "1old"]
+    both = frozenset({"interrupted", "succeeded"})
+    assert sorted(asyncio.run(listed(statuses=both))) == ["1old", "4old"]
 
 
 def test_a_run_of_a_version_that_no_function_continues_is_blocked_until_one_does(

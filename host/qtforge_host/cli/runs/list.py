@@ -29,6 +29,10 @@ _STATUSES: Final = (*get_args(RunStatus), "interrupted")
     help="Only runs with this status; repeat.",
 )  # fmt: skip
 @click.option("--workflow", help="Only runs of this workflow.")
+@click.option(
+    "--workflow-version", metavar="VERSION",
+    help="Only runs that were started with this version of their workflow.",
+)  # fmt: skip
 @click.option("--pool", help="Only runs of this pool.")
 @click.option(
     "--needs", metavar="NAME==VERSION",
@@ -55,6 +59,7 @@ def list_runs(
     session: Session,
     statuses: tuple[RunStatus | Literal["interrupted"], ...],
     workflow: str | None,
+    workflow_version: str | None,
     pool: str | None,
     needs: str | None,
     waiting_for: str | None,
@@ -74,6 +79,7 @@ def list_runs(
             return await runs.list(
                 statuses=statuses,
                 workflow=workflow,
+                workflow_version=workflow_version,
                 pool=pool,
                 needs=needs,
                 waiting_for=waiting_for,
@@ -87,7 +93,7 @@ def list_runs(
         print_json(listed)
         return
     if not listed.runs:
-        given = (statuses, workflow, pool, needs, waiting_for, since, until)
+        given = (statuses, workflow, workflow_version, pool, needs, waiting_for, since, until)
         restricted = any(given)
         echo("no such run" if restricted else "there is no run yet")
         return

@@ -65,6 +65,7 @@ async def list_runs(call: Call) -> Answer:
             pool=query.pool,
             needs=query.needs,
             waiting_for=query.waiting_for,
+            workflow_version=query.workflow_version,
             since=query.since,
             until=query.until,
             limit=query.limit,

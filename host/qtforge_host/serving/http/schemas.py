@@ -160,6 +160,7 @@ class RunsQuery(_Given, frozen=True, kw_only=True):
     pool: Name | None = None
     needs: Name | None = None
     waiting_for: Name | None = None
+    workflow_version: Name | None = None
     since: Instant | None = None
     until: Instant | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
