@@ -252,7 +252,7 @@ def test_two_machines_keep_the_documents_of_both_on_the_first_one(
         Machine(tmp_path / "first", stack, url),
         Machine(tmp_path / "second", stack, url),
     )
-    first.worker_of_runs("--node", "first")
+    holder = first.worker_of_runs("--node", "first")
     second.worker_of_runs("--node", "second")
     for number, machine in enumerate((first, second)):
         document = tmp_path / f"letter-{number}.md"
@@ -264,5 +264,16 @@ def test_two_machines_keep_the_documents_of_both_on_the_first_one(
     assert found.stdout.count("letter-0.md") == found.stdout.count("letter-1.md") == 1
     kept = [path.parts[-5] for path in tmp_path.rglob("documents.sqlite")]
     assert kept == ["first"]
-    said = second.command("doctor", "--json")
-    assert "two truths" not in said.stdout
+    find = ("bus", "request", "document.find", "--set", "query=letter", "--json")
+    holder.send_signal(signal.SIGTERM)
+    assert holder.wait(60) == 0
+    away = second.command(*find)
+    assert (away.returncode, "bus.no_handler" in away.stderr) == (1, True)
+    assert "the data of 'document-storage' are on another node" in away.stderr
+    first.worker_of_runs("--node", "first")
+    assert second.command(*find).stdout.count("letter-1.md") == 1
+    assert "two truths" not in second.command("doctor").stdout
+    own = tmp_path / "second" / "state" / "plugins" / "document-storage"
+    own.mkdir(parents=True, exist_ok=True)
+    (own / "documents.sqlite").touch()
+    assert "two truths" in second.command("doctor").stdout

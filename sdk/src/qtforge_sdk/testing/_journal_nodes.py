@@ -10,6 +10,7 @@ import socket
 from typing import Final
 
 from qtforge_sdk.journal import Announcement, Journal, RunQuery, Standing
+from qtforge_sdk.placement import Placement
 from qtforge_sdk.records import QueueEntry, RunBlocked
 from qtforge_sdk.testing._journal_scenarios import (
     NOW,
@@ -74,7 +75,14 @@ class NodesContract:
         first, second = await journals.open(), await journals.open()
         before = (await second.standing()).nodes
         await first.announce(announcement("old"))
-        said = announcement("new", pools=("a", "b"), capacity=3, plugins={"ocr": "2.0", "x": "1"})
+        placement = Placement(empty=False, since=1_796_049_587.25, place="here")
+        said = announcement(
+            "new",
+            pools=("a", "b"),
+            capacity=3,
+            plugins={"ocr": "2.0", "x": "1"},
+            placements={"x": placement},
+        )
         await first.announce(said)
         one, two = await second.owners()
         assert (one.announcement, two.announcement) == (said, None)
