@@ -6,7 +6,7 @@ analysis, and the ``names`` are the variables of its conditions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -15,6 +15,7 @@ from qtforge_builtin_plugins.orchestrators.drawing import END, StageDrawing
 from qtforge_builtin_plugins.orchestrators.rules import Decision, Rule, decide, no_match
 from qtforge_builtin_plugins.orchestrators.stage_amendments import stage_amendment_problems
 from qtforge_builtin_plugins.orchestrators.stage_checks import STEP_MEMBERS, check_stages
+from qtforge_builtin_plugins.orchestrators.stage_repeats import steps_repeated_with
 from qtforge_builtin_plugins.orchestrators.stage_runner import run_stages
 from qtforge_builtin_plugins.orchestrators.stages import Stage, StagedDefinition
 from qtforge_sdk import (
@@ -156,6 +157,16 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
         if _DECISION in steps and len(after.stages) != len(before.stages):
             reasons.append(f"'{_DECISION}' has begun: no stage can come before it")
         return reasons
+
+    def repeated_with(
+        self,
+        definition: ConditionalDefinition,
+        steps: Collection[str],
+        ended: Sequence[str],
+        failed: Collection[str],
+    ) -> set[str]:
+        """Return what a retry does again together with some steps."""
+        return steps_repeated_with(definition, steps, ended, failed)
 
     def _check_name(self, name: str, checker: DefinitionChecker) -> None:
         if name in _RESERVED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -11,6 +11,7 @@ from qtforge_builtin_plugins.orchestrators.drawing import StageDrawing
 from qtforge_builtin_plugins.orchestrators.needs import GraphBlock, GraphStage, by_needs
 from qtforge_builtin_plugins.orchestrators.stage_amendments import stage_amendment_problems
 from qtforge_builtin_plugins.orchestrators.stage_checks import check_stages
+from qtforge_builtin_plugins.orchestrators.stage_repeats import steps_repeated_with
 from qtforge_builtin_plugins.orchestrators.stage_runner import run_stages
 from qtforge_builtin_plugins.orchestrators.stages import StagedDefinition
 from qtforge_sdk import DefinitionChecker, Orchestrator, Run, StepResult
@@ -64,3 +65,13 @@ class GraphOrchestrator(Orchestrator[GraphDefinition]):
     ) -> list[str]:
         """Return the reasons against an amendment."""
         return stage_amendment_problems(before, after, steps)
+
+    def repeated_with(
+        self,
+        definition: GraphDefinition,
+        steps: Collection[str],
+        ended: Sequence[str],
+        failed: Collection[str],
+    ) -> set[str]:
+        """Return what a retry does again together with some steps."""
+        return steps_repeated_with(definition, steps, ended, failed)

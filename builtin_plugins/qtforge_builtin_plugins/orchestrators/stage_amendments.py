@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qtforge_builtin_plugins.orchestrators.needs import GraphStage
+from qtforge_builtin_plugins.orchestrators.stage_runner import stage_of
 from qtforge_builtin_plugins.orchestrators.stages import (
     Stage,
     StagedDefinition,
@@ -24,7 +25,7 @@ def stage_amendment_problems(
     come to need what has not.
     """
     names = {stage.name for stage in before.stages}
-    begun_names = {_stage_of(step) for step in steps} & names
+    begun_names = {stage_of(step) for step in steps} & names
     begun = [stage for stage in before.stages if stage.name in begun_names]
     kept = {stage.name: stage for stage in after.stages}
     reasons = [
@@ -44,18 +45,6 @@ def stage_amendment_problems(
         if order != [stage.name for stage in begun]:
             reasons.append("a new stage can't come before one that has begun")
     return reasons
-
-
-def _stage_of(step: str) -> str:
-    """Return the stage of the run to which a step belongs.
-
-    >>> [_stage_of(step) for step in ("each[3].load", "way/decision", "poll#2", "a")]
-    ['each', 'way', 'poll', 'a']
-    """
-    for place, letter in enumerate(step):
-        if letter in ".[#/":
-            return step[:place]
-    return step
 
 
 def _blocks_within(definition: StagedDefinition, stages: Sequence[Stage]) -> list[str]:

@@ -28,7 +28,16 @@ from qtforge_builtin_plugins.orchestrators.stages import (
 from qtforge_sdk import Compensation, OperationError, Run, StepResult, Template
 from qtforge_sdk.errors import ExpressionError, StageFailedError
 
-__all__ = ["Execute", "Outcome", "StageScope", "Stages", "in_order", "run_stages"]
+__all__ = [
+    "Execute",
+    "Outcome",
+    "StageScope",
+    "Stages",
+    "in_order",
+    "parts_of",
+    "run_stages",
+    "stage_of",
+]
 
 Outcome = Literal["succeeded", "skipped", "warning", "failed", "left out"]
 """How a stage ended; ``left out`` is one that did not begin, since others had failed."""
@@ -351,7 +360,7 @@ class RunWork:
         self.execute = execute
         self.on_failure: OnFailure = run.definition.on_failure
         self.resumed = bool(run.steps)
-        self._begun = frozenset(part for step in run.steps for part in _parts(step))
+        self._begun = frozenset(part for step in run.steps for part in parts_of(step))
 
     def block(self, name: str) -> Block:
         """Return a block of the definition."""
@@ -479,13 +488,23 @@ async def _raise(error: Exception) -> None:
     raise error
 
 
-def _parts(step: str) -> list[str]:
+def parts_of(step: str) -> list[str]:
     """Return a step's name and those of the stages and items that it is a part of.
 
-    >>> _parts("each[3].load")
+    >>> parts_of("each[3].load")
     ['each', 'each[3]', 'each[3].load']
     """
     return [*(step[: found.start()] for found in _PART.finditer(step)), step]
+
+
+def stage_of(step: str) -> str:
+    """Return the stage of the run to which a step belongs.
+
+    >>> [stage_of(step) for step in ("each[3].load", "way/decision", "poll#2", "a")]
+    ['each', 'way', 'poll', 'a']
+    """
+    found = _PART.search(step)
+    return step if found is None else step[: found.start()]
 
 
 def _tolerated(stage: Stage, count: int, *, required: bool) -> int:

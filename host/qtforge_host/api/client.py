@@ -577,12 +577,12 @@ class RunClient(RunStore):
     ) -> Sequence[str]:
         """Open a run again that failed, was compensated or was cancelled.
 
-        What failed and every step after it is done again, and whatever was compensated. Where
+        What failed is done again, and what depends on it, and whatever was compensated. Where
         this process stays, it executes the run; else the caller does with `execute`.
 
         Args:
             run_id: The run.
-            from_step: Do this step and every step after it again.
+            from_step: Do this step again, and what depends on it.
             patch: How the definition changes for what is done again: a JSON Patch (RFC 6902),
                 or what makes one.
             reason: Why it changes, for the run's history.
@@ -616,6 +616,7 @@ class RunClient(RunStore):
                 by=self._by,
                 amend=changes,
                 records=records,
+                workflow=workflow,
             )
         if self._stays:
             await self._resume(durable, run_id, versions, "retried")
@@ -635,7 +636,7 @@ class RunClient(RunStore):
 
         Args:
             run_id: The other run.
-            from_step: Keep the results before this step; None keeps none.
+            from_step: Keep the results of what does not depend on this step; None keeps none.
             given: What changes in the input; tables are merged, other values replaced.
             versions: Which plugin versions may execute it, besides those that served the other.
 
@@ -660,7 +661,7 @@ class RunClient(RunStore):
             whole = await secrets.conceal_inputs(whole, workflow.definition.secret_names)
         finally:
             secrets.close()
-        started, copies = forked(records, new_id, whole, at=now, stage=from_step)
+        started, copies = forked(records, new_id, whole, at=now, stage=from_step, workflow=workflow)
         RunFiles(self._parts.settings.run_files_dir).share(run_id, new_id)
         # At once: were this process to die between, the next one would redo the kept steps.
         await durable.journal.create(started, copies)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -44,6 +44,7 @@ from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["ResetAmendment", "forked", "reset_run", "steps_again"]
 
+_PARTS: Final = ("", ".", "[", "#", "/")  # what follows a stage's name in those of its steps
 _Named = (
     StepStarted | StepSucceeded | StepFailed | StepSkipped | ChildStarted | TimerSet | TimerFired
 )
@@ -106,34 +107,67 @@ class _Steps:
             case _:
                 pass
 
+    def repeated(self, wanted: set[str], workflow: Workflow | None) -> set[str]:
+        """Return what is done again when these steps are, as far as it has begun."""
+        ended = sorted(self.places, key=self.places.__getitem__)
+        if workflow is not None and wanted:
+            failed = self.failed | self.optional
+            orchestrator, definition = workflow.orchestrator, workflow.definition
+            found = orchestrator.repeated_with(definition, wanted, ended, failed)
+            if found is not None:
+                return (set(found) | set(wanted)) & self.places.keys()
+        first = len(ended)
+        for place, step in enumerate(ended):
+            if step in wanted or any(
+                _is_within(step, each) for each in wanted - self.places.keys()
+            ):
+                first = place
+                break
+        return set(ended[first:])
 
-def steps_again(run_id: str, records: Sequence[Record], stage: str | None = None) -> list[str]:
+
+def steps_again(
+    run_id: str,
+    records: Sequence[Record],
+    stage: str | None = None,
+    workflow: Workflow | None = None,
+) -> list[str]:
     """Return the steps to redo, in the order of their records.
 
-    That is the stage and every step that ended after it; without a stage, the first step that
-    failed and every step after it. When every step ended and no required one failed, such as
-    when too few of many succeeded, it is the first optional step that failed. A step that was
-    undone, or may have been, is redone as well, with every step after it; so is a step that
-    never ended.
+    That is the stage and what its workflow's orchestrator says depends on it, or else every step
+    that ended after it; without a stage, likewise for every step that failed. When every step
+    ended and no required one failed, such as when too few of many succeeded, it is the first
+    optional step that failed. A step that was undone, or may have been, is redone as well, with
+    what depends on it; so is a step that never ended.
 
     Args:
         run_id: For errors.
         records: The run's.
-        stage: A step that has begun, or None.
+        stage: A step that has begun, or what the names of several begin with; or None.
+        workflow: The run's, with its definition as it is now; None where it is not known.
 
     Raises:
         UnknownStepError: No step of that name has begun.
     """
     steps = _Steps(records)
-    if stage is not None and stage not in steps.places:
+    if stage is not None and not any(_is_within(step, stage) for step in steps.places):
         raise UnknownStepError(run_id, stage, did_you_mean(stage, steps.places))
-    wanted = steps.compensated | ({stage} if stage is not None else steps.failed)
+    wanted = steps.compensated | ({stage} if stage is not None else _innermost(steps.failed))
     if not wanted and not steps.open - steps.timers:
         wanted = steps.optional
-    ended = [steps.places[step] for step in wanted if step in steps.places]
-    first = min(ended, default=len(records))
-    again = [step for step, place in steps.places.items() if place >= first or step in steps.open]
+    again = steps.open | steps.repeated(wanted, workflow)
     return sorted(again, key=steps.places.__getitem__)
+
+
+def _is_within(step: str, stage: str) -> bool:
+    """Return whether a step is a stage, or a part of it such as ``each[3].load`` of ``each``."""
+    return step.startswith(stage) and step[len(stage) : len(stage) + 1] in _PARTS
+
+
+def _innermost(steps: Collection[str]) -> set[str]:
+    """Return the steps of which no part is among them."""
+    wholes = {step[:place] for step in steps for place, each in enumerate(step) if each in ".[#/"}
+    return {step for step in steps if step not in wholes}
 
 
 async def reset_run(
@@ -145,6 +179,7 @@ async def reset_run(
     by: str = "",
     amend: ResetAmendment | None = None,
     records: Sequence[Record] = (),
+    workflow: Workflow | None = None,
 ) -> list[str]:
     """Open a run that ended without success again; it continues when it is resumed.
 
@@ -160,6 +195,7 @@ async def reset_run(
         by: Who asked.
         amend: How its definition changes; None leaves it as it is.
         records: The run's first records, as far as the caller has read them.
+        workflow: The run's, which tells what depends on a step; None where it is not known.
 
     Returns:
         The steps that will be redone, and the events that will be handled before others.
@@ -173,11 +209,13 @@ async def reset_run(
         RunOwnedError: Another process has just reset it.
     """
     found = [*records, *await journal.records(run_id, len(records))]
-    await _reset_records(journal, run_id, found, stage, at, by, amend)  # refused before the claim
+    await _reset_records(
+        journal, run_id, found, stage, at, by, amend, workflow
+    )  # refused before the claim
     ownership = await journal.claim(run_id)
     try:
         found += await journal.records(run_id, len(found))
-        made = await _reset_records(journal, run_id, found, stage, at, by, amend)
+        made = await _reset_records(journal, run_id, found, stage, at, by, amend, workflow)
         await journal.append(ownership, made)
     finally:
         await journal.release(ownership)
@@ -192,6 +230,7 @@ def forked(
     *,
     at: datetime.datetime,
     stage: str | None = None,
+    workflow: Workflow | None = None,
 ) -> tuple[RunStarted, list[Record]]:
     """Return the first records of a new run that has done what another did before a stage.
 
@@ -201,6 +240,7 @@ def forked(
         given: The new run's input.
         at: Now, in UTC.
         stage: The first step to redo; None for all.
+        workflow: The other run's, which tells what depends on a step.
 
     Returns:
         The new run's first record, and those that follow it: the amendments, and the records
@@ -213,7 +253,7 @@ def forked(
     started = _started(records)
     _check_stage(started.run_id, records, stage)
     steps = _Steps(records)
-    again = steps.places if stage is None else steps_again(started.run_id, records, stage)
+    again = steps.places if stage is None else steps_again(started.run_id, records, stage, workflow)
     kept = set(steps.places) - set(again)
     first = msgspec.structs.replace(
         started, run_id=new_id, at=at, input=dict(given), parent=None, parent_step=None
@@ -235,6 +275,7 @@ async def _reset_records(
     at: datetime.datetime,
     by: str,
     amend: ResetAmendment | None,
+    workflow: Workflow | None,
 ) -> tuple[RunReset, *tuple[Record, ...]]:
     """Return the records that reset a run."""
     before = RunState.from_records(run_id, records)
@@ -249,16 +290,16 @@ async def _reset_records(
     )
     restored_run = restored(records, inbox, void, at)
     if restored_run is None:
-        steps, made = steps_again(run_id, records, stage), list[Record]()
+        steps, made = steps_again(run_id, records, stage, workflow), list[Record]()
     else:
         steps = list(restored_run.again)
         made = [restored_run.checkpoint, *restored_run.answers]
     reset = RunReset(run_id=run_id, at=at, steps=steps, by=by, handled=void)
     if amend is not None:
         kept = RunState.from_records(run_id, [*records, reset]).steps
-        workflow = amend.recorded(before)
+        recorded = amend.recorded(before)
         fix = "change only steps that are redone; --from STAGE redoes more of them"
-        _, definition = amended(run_id, workflow, amend.patch, kept, amend.check, fix=fix)
+        _, definition = amended(run_id, recorded, amend.patch, kept, amend.check, fix=fix)
         made.append(
             RunAmended(
                 run_id=run_id,

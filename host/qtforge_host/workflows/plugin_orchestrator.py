@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from qtforge_host.plugin_code import (
@@ -113,6 +113,25 @@ class PluginOrchestrator(AttributedOrchestrator[Any]):
             return [clean_text(each) for each in self._all_of(str, found, "check_amendment")]
         except PluginCodeError as error:
             return [str(error)]
+
+    def repeated_with(
+        self,
+        definition: Definition,
+        steps: Collection[str],
+        ended: Sequence[str],
+        failed: Collection[str],
+    ) -> Collection[str] | None:
+        """Return what is done again together with steps; None where the plugin failed."""
+        try:
+            method: Callable[..., Any] = self._inner.repeated_with
+            found = self._call(method, object, definition, steps, ended, failed)
+            if found is None:
+                return None
+            known = list(found) if isinstance(found, set | frozenset) else found
+            return self._all_of(str, known, "repeated_with")
+        except PluginCodeError as error:
+            _LOG.warning("%s", error)
+            return None
 
     def _call(self, method: Callable[..., Any], expected: Any, *arguments: Any) -> Any:
         name = method.__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
@@ -213,3 +213,24 @@ class Orchestrator(abc.ABC, Generic[D]):
             The reasons; by default one, that the kind does not support amendments.
         """
         return [f"a workflow of the kind '{before.kind}' can't be amended"]
+
+    def repeated_with(
+        self,
+        definition: D,
+        steps: Collection[str],
+        ended: Sequence[str],
+        failed: Collection[str],
+    ) -> Collection[str] | None:
+        """Return what is done again together with some steps, when a run is retried or forked.
+
+        Args:
+            definition: The run's definition.
+            steps: The steps that are done again, among them those that were compensated; each
+                may also be what the names of several begin with.
+            ended: The run's steps and timers, in the order in which they ended.
+            failed: Those of them that failed, also where they were not required.
+
+        Returns:
+            Some of ``ended``; None, the default, for all that ended after the first of the steps.
+        """
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from qtforge_host.runs.reset import forked, reset_run
 from qtforge_sdk.records import AmendmentRefused, EventReceived, RunPaused, StepSucceeded
 
 UNDO = 'compensation = { operation = "do.ok", on_failure = true }'
@@ -182,5 +183,65 @@ def test_an_amendment_of_a_graph_survives_its_process(play: Any) -> None:
         state = await lab.resume(run_id)
         assert (state.status, state.amendments) == ("succeeded", 1)
         assert state.steps["new"].status == "succeeded"
+
+    play(case)
+
+
+RETRIED = (
+    stage("first")
+    + stage("bad", "do.ok", 'needs = ["first"]')
+    + stage("beside", "do.ok", 'needs = ["first"]')
+    + stage("after_beside", "do.ok", 'needs = ["beside"]')
+    + stage("end", "do.ok", 'needs = ["bad", "after_beside"]')
+)
+
+
+def test_a_retried_graph_does_again_what_failed_and_keeps_what_does_not_need_it(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.desk.failures["bad"] = 1
+        workflow = lab.staged("graph", 'on_failure = "continue"\n' + RETRIED)
+        state = await lab.engine.execute(workflow, {})
+        assert (state.status, set(state.steps)) == (
+            "failed",
+            {"first", "bad", "beside", "after_beside"},
+        )
+        again = await reset_run(lab.journal, state.run_id, at=lab.clock.now(), workflow=workflow)
+        assert again == ["bad"]
+        lab.desk.asked.clear()
+        state = await lab.resume(state.run_id)
+        assert (state.status, lab.desk.asked) == ("succeeded", ["bad", "end"])
+
+    play(case)
+
+
+def test_a_graph_that_is_forked_from_a_stage_keeps_what_does_not_need_it(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        workflow = lab.staged("graph", RETRIED)
+        state = await lab.engine.execute(workflow, {})
+        records = await lab.journal.records(state.run_id)
+        _, copies = forked(
+            records, "new", {}, at=lab.clock.now(), stage="beside", workflow=workflow
+        )
+        kept = {each.step for each in copies if isinstance(each, StepSucceeded)}
+        assert kept == {"first", "bad"}
+
+    play(case)
+
+
+def test_retrying_items_does_only_those_again_that_failed(play: Any) -> None:
+    text = '[[stages]]\nname = "each"\noperation = "do.ok"\nforeach = [1, 2, 3]\n'
+
+    async def case(lab: Any) -> None:
+        lab.desk.failures["each[1]"] = 1
+        workflow = lab.staged("graph", 'on_failure = "continue"\n' + text)
+        state = await lab.engine.execute(workflow, {})
+        assert state.status == "failed"
+        again = await reset_run(
+            lab.journal, state.run_id, "each", at=lab.clock.now(), workflow=workflow
+        )
+        assert again == ["each[1]", "each"]
+        lab.desk.asked.clear()
+        state = await lab.resume(state.run_id)
+        assert (state.status, lab.desk.asked) == ("succeeded", ["each[1]"])
 
     play(case)

@@ -72,7 +72,9 @@ def resume(
 
 @click.command(cls=ChangingCommand)
 @click.argument("run")
-@click.option("--from", "stage", metavar="STAGE", help="Do this stage and all after it again.")
+@click.option(
+    "--from", "stage", metavar="STAGE", help="Do this stage and what depends on it again."
+)
 @change_options
 @click.option("--reason", default="", help="Why it is changed, for the run's history.")
 @versions_option
@@ -91,7 +93,7 @@ def retry(
 ) -> int:
     """Retry a run that failed, was compensated or was cancelled, from where it failed.
 
-    A compensated stage is done again too, and so is every stage after it. The definition may
+    A compensated stage is done again too, and so is what depends on it. The definition may
     be changed for that: what is done again and what is still to come, not what stays done.
     """
     session: Session = ctx.obj
@@ -117,7 +119,7 @@ def retry(
     "--from",
     "stage",
     metavar="STAGE",
-    help="Keep the results before this stage; the default keeps none.",
+    help="Keep what does not depend on this stage; the default keeps nothing.",
 )
 @set_option
 @versions_option
