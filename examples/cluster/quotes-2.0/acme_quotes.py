@@ -45,7 +45,12 @@ class Accepted(msgspec.Struct, frozen=True):
     offer: Offer
 
 
-@workflow("quote", requires=("quotes",), description="Offer, wait for the customer, and bill")
+@workflow(
+    "quote",
+    version="2.0.0",
+    requires=("quotes",),
+    description="Offer, wait for the customer, and bill",
+)
 async def quote(run: Run, given: dict[str, Any]) -> dict[str, Any]:
     """Offer a price, wait until it is accepted, and bill it."""
     order = {"customer": given["customer"], "net": given["net"]}
