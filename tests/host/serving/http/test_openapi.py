@@ -122,6 +122,7 @@ def test_what_there_is_is_answered_as_the_document_says(
         ("POST", "/v1/runs/{run_id}/cancel", None),
         ("GET", "/v1/workflows/{name}", None),
         ("GET", "/v1/workflows/{name}/graph", None),
+        ("GET", "/v1/workflows/{name}/patches", None),
     ]
     for method, path, body in asked:
         filled = path.format(run_id=run_id, name="steps")
