@@ -64,7 +64,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
         async with open_nodes(session.settings) as client:
             return await client.show(name)
 
-    _print(event_loop.run(found()), as_json=as_json)
+    _print(event_loop.run(found()), as_json=as_json, whole=True)
 
 
 @nodes.command()
@@ -115,13 +115,24 @@ def resume(session: Session, name: str, as_json: bool) -> None:
     _print(event_loop.run(resumed()), as_json=as_json)
 
 
-def _print(node: NodeDocument, *, as_json: bool) -> None:
+def _print(node: NodeDocument, *, as_json: bool, whole: bool = False) -> None:
+    """Print how a node stands; ``whole`` for everything that is known of it."""
     if as_json:
         print_json(node)
         return
     echo(f"{state(node.status)}  {node.node}  ({node.role}, process {node.pid} on {node.host})")
-    echo(f"  since    {_when(node.since)}")
+    if whole:
+        echo(f"  since    {_when(node.since)}")
     echo(f"  runs     {_load(node)}")
+    if whole:
+        _print_details(node)
+    for each in node.needed:
+        count = "1 run needs" if each.runs == 1 else f"{each.runs:,} runs need"
+        echo(f"  {count} {each.plugin} {each.version}, which no other node has:")
+        echo(f"    qtforge-host runs list --needs {each.plugin}=={each.version}")
+
+
+def _print_details(node: NodeDocument) -> None:
     echo(f"  pools    {', '.join(node.pools) or '-'}")
     if node.lease_s is not None and node.lease_left_s is not None:
         echo(f"  lease    {node.lease_s:g} s, {node.lease_left_s:.1f} s left")
@@ -131,10 +142,6 @@ def _print(node: NodeDocument, *, as_json: bool) -> None:
     echo(f"  plugins  {first or '-'}")
     for line in others:
         echo(f"           {line}")
-    for each in node.needed:
-        count = "1 run needs" if each.runs == 1 else f"{each.runs:,} runs need"
-        echo(f"  {count} {each.plugin} {each.version}, which no other node has:")
-        echo(f"    qtforge-host runs list --needs {each.plugin}=={each.version}")
 
 
 def _load(node: NodeRow | NodeDocument) -> str:
