@@ -348,7 +348,9 @@ class LocalFiles:
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         try:
             descriptor = os.open(self._folder, flags)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
+            if make:
+                raise
             yield None
             return
         try:

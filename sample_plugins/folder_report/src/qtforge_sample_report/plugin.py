@@ -19,6 +19,7 @@ from qtforge_sample_report.messages import (
 )
 from qtforge_sample_report.scanning import scan
 from qtforge_sdk import OperationContext, Plugin, PluginContext, hookimpl, operation
+from qtforge_sdk.plugin_files import LocalFiles, PluginFiles
 
 if TYPE_CHECKING:
     import click
@@ -30,7 +31,7 @@ class ReportConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The plugin's configuration table.
 
     Attributes:
-        reports: Where reports are written; None for the plugin's data folder.
+        reports: The folder for reports; None for the plugin's files, which all machines may share.
         max_files: Refuse folders with more files.
         largest: How many of the largest files a report lists.
     """
@@ -46,12 +47,12 @@ class FolderReport(Plugin):
     Config = ReportConfig
     config: ReportConfig = ReportConfig()
 
-    def __init__(self) -> None:
-        self._reports = Path()
+    _files: PluginFiles
 
     async def start(self, context: PluginContext) -> None:
         """Find out where the reports belong."""
-        self._reports = Path(self.config.reports) if self.config.reports else context.data_dir
+        folder = self.config.reports
+        self._files = LocalFiles(Path(folder)) if folder else context.files
 
     @operation("folder.scan")
     def scan(self, request: ScanRequest, context: OperationContext) -> ScanResponse:
@@ -59,19 +60,19 @@ class FolderReport(Plugin):
         return scan(Path(request.path), request.pattern, self.config.max_files, context)
 
     @operation("report.write")
-    def write(self, request: WriteRequest) -> WriteResponse:
+    async def write(self, request: WriteRequest) -> WriteResponse:
         """Write a report; see `reports.write` for the errors."""
         text = reports.render(request.folder, request.files, self.config.largest)
         return WriteResponse(
-            report=str(reports.write(self._reports, request.report_id, text)),
+            report=await reports.write(self._files, request.report_id, text),
             files=len(request.files),
             total_bytes=sum(file.size_bytes for file in request.files),
         )
 
     @operation("report.remove")
-    def remove(self, request: RemoveRequest) -> RemoveResponse:
+    async def remove(self, request: RemoveRequest) -> RemoveResponse:
         """Remove a report; see `reports.remove` for the errors."""
-        return RemoveResponse(removed=reports.remove(self._reports, request.report_id))
+        return RemoveResponse(removed=await reports.remove(self._files, request.report_id))
 
     @hookimpl
     def qtforge_workflows(self) -> Iterable[Path | str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final
 
 from qtforge_sample_report.messages import FoundFile
 from qtforge_sdk import OperationError
+from qtforge_sdk.plugin_files import PluginFiles
 
 __all__ = ["by_kind", "in_words", "remove", "render", "write"]
 
@@ -20,48 +19,40 @@ _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#])")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def write(folder: Path, report_id: str, text: str) -> Path:
-    """Write a report and return its path; one of this id is replaced.
+async def write(files: PluginFiles, report_id: str, text: str) -> str:
+    """Write a report and return where it is; one of this id is replaced.
 
     Raises:
         OperationError: ``report.bad_id``, ``report.not_written``.
     """
-    path = _path(folder, report_id)
+    name = _name(report_id)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{report_id}-", dir=folder)
-        try:
-            with open(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
+        await files.write(name, text.encode())
+    except OperationError as error:
         raise OperationError(
-            "report.not_written", f"the report {path} can't be written", str(error),
+            "report.not_written", f"the report {files.where}/{name} can't be written", str(error),
             "check the folder's permissions, or set reports in the configuration of folder-report",
+            retryable=error.retryable,
         ) from error  # fmt: skip
-    return path
+    return f"{files.where}/{name}"
 
 
-def remove(folder: Path, report_id: str) -> bool:
+async def remove(files: PluginFiles, report_id: str) -> bool:
     """Remove a report and return whether it was there.
 
     Raises:
         OperationError: ``report.bad_id``, ``report.not_removed``.
     """
-    path = _path(folder, report_id)
+    name = _name(report_id)
     try:
-        path.unlink()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
+        was_there = await files.exists(name)
+        await files.delete(name)
+    except OperationError as error:
         raise OperationError(
-            "report.not_removed", f"the report {path} can't be removed", str(error),
-            "remove it by hand",
+            "report.not_removed", f"the report {files.where}/{name} can't be removed", str(error),
+            "remove it by hand", retryable=error.retryable,
         ) from error  # fmt: skip
-    return True
+    return was_there
 
 
 def render(folder: str, files: Sequence[FoundFile], largest: int) -> str:
@@ -111,14 +102,13 @@ def in_words(files: int) -> str:
     return "1 file" if files == 1 else f"{files:,} files"
 
 
-def _path(folder: Path, report_id: str) -> Path:
-    # It becomes a file's name, so it must not be able to leave the folder.
+def _name(report_id: str) -> str:
     if _ID.fullmatch(report_id) is None:
         raise OperationError(
             "report.bad_id", f"'{report_id}' can't name a report", "it becomes a file's name",
             "use letters, digits, '_' and '-', at most 100",
         )  # fmt: skip
-    return folder / f"{report_id}.md"
+    return f"{report_id}.md"
 
 
 def _escaped(text: str) -> str:
