@@ -513,9 +513,19 @@ class Engine:
         return not any(entry.message.kind == "cancel" for entry in pending)
 
     async def _block_version(self, state: RunState, why: str, options: _Options) -> RunState:
-        """Block a run that no function here continues, unless it is blocked for that already."""
+        """Block a run that no function here continues, unless it is blocked for that already.
+
+        Where another process has the plugin that the run was started with, it is left to that.
+        """
         if state.blocked is not None and state.blocked.reason == why:
             return await self._rests(state, options.ownership)
+        plugin, _ = self._workflows.declared(state.workflow).author
+        began_with = {} if state.started is None else state.started.plugins
+        if options.ownership is not None and plugin in began_with:
+            needs = majors({plugin: began_with[plugin]})
+            if self.has_peer_with(needs):
+                await self.journal.release(options.ownership, needs=needs, unused=True)
+                return state
         ownership = options.ownership or await self.journal.claim(state.run_id)
         records = list(await self.journal.tail(state.run_id))
         return await self._block(ownership, records, why, self._plugins())
