@@ -27,7 +27,7 @@ FLOORS = (
     {"serving"},
     {"api"},
     {"app"},
-    {"plugins", "runs"},
+    {"plugins", "runs", "schedules"},
     {"config", "journal", "nodes", "policies", "workflows"},
     {"expressions"},
     {"bus"},

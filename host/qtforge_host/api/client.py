@@ -11,13 +11,14 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from msgspec.structs import replace
 
 from qtforge_host.api.documents import Amended
 from qtforge_host.api.errors import TooManyRunsError
 from qtforge_host.api.event_outcome import EventOutcome
+from qtforge_host.api.extras import SCHEDULES, check_installed
 from qtforge_host.api.host_client import HostClient
 from qtforge_host.api.idempotency import check_same, run_id_of
 from qtforge_host.api.lookup import shown_status
@@ -57,6 +58,9 @@ from qtforge_sdk.records import (
 )
 from qtforge_sdk.run_status import RECOVERABLE, RESTING
 
+if TYPE_CHECKING:  # it needs an extra
+    from qtforge_host.api.schedules import ScheduleClient
+
 __all__ = ["RunClient"]
 
 _LOG: Final = logging.getLogger("qtforge.client")
@@ -91,7 +95,7 @@ class RunClient(RunStore):
         max_runs: So many runs execute in this process at once; None for any number.
 
     Attributes:
-        host: The use cases of the host itself: topics, requests, health, plugins, schedules.
+        host: The use cases of the host itself: topics, requests, health, plugins.
         nodes: The use cases of the processes that take runs, and of pools.
     """
 
@@ -110,6 +114,19 @@ class RunClient(RunStore):
         self._stays = stays
         self._max_runs = max_runs
         self._ids = RunIds()
+
+    @property
+    def schedules(self) -> ScheduleClient:
+        """The use cases of schedules.
+
+        Raises:
+            ServeNotInstalledError: The libraries of the extra ``serve`` are not installed.
+        """
+        check_installed(SCHEDULES)
+        # It imports the library that reads cron expressions, which may not be there.
+        from qtforge_host.api.schedules import ScheduleClient
+
+        return ScheduleClient(self._parts)
 
     @classmethod
     @contextlib.asynccontextmanager

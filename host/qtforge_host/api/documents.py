@@ -724,7 +724,10 @@ class HealthDocument(Versioned, frozen=True, kw_only=True):
 
 
 class ScheduleRow(Part, frozen=True, kw_only=True):
-    """A schedule; ``next`` is its next planned time, ``last_run`` the last run it started."""
+    """A schedule; ``next`` is its next planned time, ``last_run`` the last run it started.
+
+    Of several expressions, ``cron`` has one after the other, separated by ``; ``.
+    """
 
     name: str
     workflow: str
@@ -735,6 +738,56 @@ class ScheduleRow(Part, frozen=True, kw_only=True):
     input: dict[str, Any]
     next: datetime.datetime | None
     last_run: str | None
+    every_s: float | None = None
+    start: datetime.datetime | None = None
+    end: datetime.datetime | None = None
+    jitter_s: float = 0.0
+    overlap: str = "skip"
+    pause_after: int | None = None
+    pool: str = "default"
+    paused_at: datetime.datetime | None = None
+    paused_why: str = ""
+
+
+class PlannedRow(Part, frozen=True, kw_only=True):
+    """A planned time of a schedule, and what became of it.
+
+    ``outcome`` is ``started``, ``queued`` (started later, after the run before), ``skipped``,
+    ``missed``, ``triggered``, ``backfilled``, ``there`` (its run was started before) or, of a
+    time that is only shown, ``planned``.
+    """
+
+    at: datetime.datetime
+    outcome: str
+    run_id: str | None
+    why: str = ""
+
+
+class ScheduleDocument(Versioned, frozen=True, kw_only=True):
+    """A schedule, its last planned times, the latest first, and its next ones.
+
+    ``unfinished`` are the runs that it started and that have not ended.
+    """
+
+    schedule: ScheduleRow
+    unfinished: list[str]
+    past: list[PlannedRow]
+    coming: list[datetime.datetime]
+
+
+class ScheduleRuns(Versioned, frozen=True, kw_only=True):
+    """The runs that were started of a schedule by hand, or would be."""
+
+    schedule: str
+    runs: list[PlannedRow]
+
+
+class PlannedTimes(Versioned, frozen=True, kw_only=True):
+    """The next times of a cron expression."""
+
+    cron: str
+    timezone: str
+    times: list[datetime.datetime]
 
 
 class Schedules(Versioned, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -20,13 +19,11 @@ from qtforge_host.api.documents import (
     Published,
     ReplayRow,
     Response,
-    Schedules,
     Topics,
     WorkflowDocument,
     Workflows,
 )
 from qtforge_host.api.drawing import Language, draw, graph_of_workflow
-from qtforge_host.api.extras import SCHEDULES, check_installed
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.plugins import plugins_of
 from qtforge_host.api.workflows import workflow_row
@@ -230,19 +227,6 @@ class HostClient:
 
         host = await self._parts.host()
         return Replayer(host.bus, host.expressions, host.recorded_workflows())
-
-    def schedules(self) -> Schedules:
-        """List every schedule of the configuration, its next planned time and its last run.
-
-        Raises:
-            ServeNotInstalledError: The extra ``serve`` is not installed.
-            ConfigError: A cron expression or a time zone is not one.
-        """
-        check_installed(SCHEDULES)
-        # It imports the library that reads cron expressions, which may not be there.
-        from qtforge_host.api.schedules import list_schedules
-
-        return list_schedules(self._parts.settings, datetime.datetime.now(datetime.UTC))
 
 
 def _replay_row(replayed: Replayed, file: str = "") -> ReplayRow:

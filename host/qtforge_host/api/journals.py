@@ -150,6 +150,8 @@ async def copy_runs(
                 await _together(copier.copy(each) for each in runs[first : first + at_once])
         progress(copier.done)
         query = replace(query, after=page[-1].run_id)
+    for value in await source.kept_values(""):
+        await target.keep_value(value.key, value.data, 0)  # what is there already is kept
     return copier.done
 
 

@@ -1,217 +1,402 @@
-"""Schedules: when ``serve`` starts workflows by itself, and what it started last."""
+"""The use cases of schedules: list, show, pause, resume, trigger and backfill them."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-import hashlib
-import logging
-import zoneinfo
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+import itertools
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-from cronsim import CronSim, CronSimError
+from msgspec.structs import replace
 
-from qtforge_host.api.documents import ScheduleRow, Schedules
-from qtforge_host.config.settings import ScheduleSettings, Settings
-from qtforge_sdk.errors import ConfigError
-from qtforge_sdk.files import write_atomically
-from qtforge_sdk.records import DEFAULT_POOL
+from qtforge_host.api.documents import (
+    PlannedRow,
+    PlannedTimes,
+    ScheduleDocument,
+    ScheduleRow,
+    ScheduleRuns,
+    Schedules,
+)
+from qtforge_host.api.errors import NotFoundError
+from qtforge_host.api.parts import Parts
+from qtforge_host.config.settings import Settings
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.schedules.schedule import MOST_TIMES, Schedule, cron_schedule, read_schedules
+from qtforge_host.schedules.state import Outcome, PlannedTime, ScheduleState, ScheduleStates
+from qtforge_sdk.errors import RunError
+from qtforge_sdk.journal_errors import RunExistsError, RunNotFoundError
+from qtforge_sdk.records import QueueEntry
+from qtforge_sdk.run_status import UNFINISHED
+from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["Done", "Schedule", "ScheduleMemory", "list_schedules", "read_schedules"]
+__all__ = [
+    "ScheduleBusyError",
+    "ScheduleClient",
+    "TooManyTimesError",
+    "input_of",
+    "open_schedules",
+    "times_of_cron",
+]
 
-_LOG: Final = logging.getLogger("qtforge.schedules")
-_FIELDS: Final = 5
-
-
-_DAY: Final = datetime.timedelta(days=1, hours=2)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
-    """When a workflow is started, and with what.
-
-    Around the change to daylight saving time the rules are those of Debian's cron: a fixed time
-    that is left out happens right after the gap, and one that comes twice happens once.
-
-    Attributes:
-        name: Unique in the configuration.
-        workflow: The workflow's name.
-        cron: The expression.
-        timezone: Whose clock counts.
-        input: What each run is started with.
-        enabled: Whether it counts.
-        catch_up: What to do about times that passed while no process ran.
-        pool: The pool whose processes execute its runs.
-    """
-
-    name: str
-    workflow: str
-    cron: str
-    timezone: zoneinfo.ZoneInfo
-    input: Mapping[str, Any]
-    enabled: bool
-    catch_up: str
-    pool: str = DEFAULT_POOL
-
-    def after(self, moment: datetime.datetime) -> datetime.datetime | None:
-        """Return the first planned time after a moment, in UTC; None when there is none."""
-        found = next(CronSim(self.cron, moment.astimezone(self.timezone)), None)
-        return None if found is None else found.astimezone(datetime.UTC)
-
-    def last(self, since: datetime.datetime, until: datetime.datetime) -> datetime.datetime | None:
-        """Return the last planned time after ``since`` and not after ``until``, in UTC."""
-        # Looked for backwards, then counted forwards from a day before it: around a change to
-        # daylight saving time the two directions need not agree, and `after` counts forwards.
-        back = next(CronSim(self.cron, until.astimezone(self.timezone), reverse=True), None)
-        start = since if back is None else max(since, back.astimezone(datetime.UTC) - _DAY)
-        found = None
-        for each in CronSim(self.cron, start.astimezone(self.timezone)):
-            moment = each.astimezone(datetime.UTC)
-            if moment > until:
-                break
-            found = moment
-        return found
-
-    def interval(self, moment: datetime.datetime) -> datetime.timedelta:
-        """Return the time between the two planned times that follow a moment."""
-        first = self.after(moment)
-        second = None if first is None else self.after(first)
-        if first is None or second is None:
-            return datetime.timedelta.max
-        return second - first
-
-    def run_id(self, planned: datetime.datetime, turn: int = 0) -> str:
-        """Return the name of the run of a planned time: always the same, so it starts once.
-
-        Args:
-            planned: The planned time.
-            turn: How often the clock was set back so far that planned times came again.
-        """
-        again = f"\n{turn}" if turn else ""
-        digest = hashlib.sha256(f"{self.name}\n{planned.isoformat()}{again}".encode()).hexdigest()
-        return f"{planned:%Y%m%d-%H%M%S}-{digest[:10]}"
+_SHOWN: Final = 10
+_FIRST: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
-def read_schedules(settings: Settings) -> list[Schedule]:
-    """Return the configured schedules, by name.
-
-    Raises:
-        ConfigError: A cron expression or a time zone is not one.
-    """
-    return [
-        _read(name, said, f"{settings.config_path}: schedules.{name}")
-        for name, said in sorted(settings.schedules.items())
-    ]
-
-
-def _read(name: str, said: ScheduleSettings, where: str) -> Schedule:
-    try:
-        timezone = zoneinfo.ZoneInfo(said.timezone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(
-            f"{where}.timezone", f"there is no time zone '{said.timezone}'", "such as Europe/Berlin"
-        ) from error
-    try:
-        if len(said.cron.split()) != _FIELDS:
-            raise CronSimError(f"it has {len(said.cron.split())} fields")
-        if next(CronSim(said.cron, datetime.datetime.now(timezone)), None) is None:
-            raise CronSimError("no day is like that")
-    except CronSimError as error:
-        raise ConfigError(
-            f"{where}.cron",
-            f"'{said.cron}' can't be used: {error}",
-            "write minute, hour, day of the month, month, day of the week: '30 6 * * mon-fri'",
-        ) from error
-    return Schedule(
-        name=name,
-        workflow=said.workflow,
-        cron=said.cron,
-        timezone=timezone,
-        input=said.input,
-        enabled=said.enabled,
-        catch_up=said.catch_up,
-        pool=said.pool,
-    )
-
-
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What a schedule did last.
-
-    Attributes:
-        planned: The last planned time that is dealt with, in UTC; before the first, when the
-            schedule was first seen.
-        run_id: The last run that it started; None before the first.
-        turn: How often the clock was set back so far that planned times came again.
-    """
-
-    planned: datetime.datetime
-    run_id: str | None = None
-    turn: int = 0
-
-
-class ScheduleMemory:
-    """Remembers what each schedule did last, in a file of the state directory.
+class ScheduleBusyError(RunError):
+    """A run of the schedule is unfinished, and the schedule allows no other beside it.
 
     Args:
-        path: The file; it may not exist yet.
+        name: The schedule.
+        run_id: The unfinished run.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    code = "schedule.busy"
+    exit_code = 4
+    http_status = 409
 
-    @classmethod
-    def of(cls, state_dir: Path) -> ScheduleMemory:
-        """Return that of a state directory."""
-        return cls(state_dir / "serve" / "schedules.json")
+    def __init__(self, name: str, run_id: str) -> None:
+        super().__init__(
+            f"the run {run_id} of the schedule '{name}' is not finished",
+            "",
+            "wait for its end, cancel it, or start another one all the same with --force",
+        )
 
-    def all(self) -> dict[str, Done]:
-        """Return what every schedule did, by its name; empty when the file can't be read."""
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Done])
-        except FileNotFoundError:
-            return {}
-        except (OSError, msgspec.MsgspecError) as error:
-            # The runs' names are derived from the planned times, so nothing starts twice.
-            _LOG.warning("%s is not used: %s", self._path, error)
-            return {}
 
-    def keep(self, name: str, done: Done) -> None:
-        """Keep what a schedule did.
+class TooManyTimesError(RunError):
+    """More planned times are to be made up at once than are looked at.
+
+    Args:
+        name: The schedule.
+    """
+
+    code = "schedule.too_many_times"
+    exit_code = 2
+    http_status = 422
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"more than {MOST_TIMES:,} times of '{name}' are in that span", "", "give a shorter one"
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_schedules(settings: Settings) -> AsyncIterator[ScheduleClient]:
+    """Give the use cases of schedules; what a use case needs is opened then."""
+    parts = Parts(settings)
+    try:
+        yield ScheduleClient(parts)
+    finally:
+        await parts.close()
+
+
+class ScheduleClient:
+    """Lists and changes the schedules of the configuration, for all processes of a journal.
+
+    Args:
+        parts: The journal and the host; the caller closes them.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def list(self) -> Schedules:
+        """List every schedule, with its next planned time and its last run.
 
         Raises:
-            OSError: The file can't be written.
+            ConfigError: A schedule is not valid.
         """
-        write_atomically(self._path, msgspec.json.encode({**self.all(), name: done}))
+        schedules = read_schedules(self._parts.settings)
+        if not schedules:
+            return Schedules(schedules=[])
+        states, now = await self._states(), await self._now()
+        known = await states.all()
+        return Schedules(schedules=[_row(each, known.get(each.name), now) for each in schedules])
+
+    async def show(self, name: str) -> ScheduleDocument:
+        """Return a schedule, what became of its last planned times, and the next ones.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+            ConfigError: A schedule is not valid.
+        """
+        schedule = self._schedule(name)
+        state = await (await self._states()).get(name)
+        return await self._document(schedule, state, await self._now())
+
+    async def pause(self, name: str, *, reason: str = "") -> ScheduleDocument:
+        """Let a schedule start nothing, until it is resumed.
+
+        Args:
+            name: The schedule.
+            reason: Why, for those who look.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+            ConfigError: A schedule is not valid.
+        """
+        schedule, now = self._schedule(name), await self._now()
+
+        def paused(state: ScheduleState | None) -> ScheduleState:
+            state = state or ScheduleState(planned=now)
+            return replace(state, paused_at=state.paused_at or now, paused_why=reason)
+
+        state = await (await self._states()).change(name, paused)
+        return await self._document(schedule, state, now)
+
+    async def resume(self, name: str, *, catch_up: bool = False) -> ScheduleDocument:
+        """Let a paused schedule start runs again; one that is not paused stays as it is.
+
+        Args:
+            name: The schedule.
+            catch_up: Whether planned times that passed meanwhile are made up as its ``catch_up``
+                says; at least the last one. Else they are left out.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+            ConfigError: A schedule is not valid.
+        """
+        schedule, now = self._schedule(name), await self._now()
+
+        def resumed(state: ScheduleState | None) -> ScheduleState | None:
+            if state is None or state.paused_at is None:
+                return None
+            planned = state.planned if catch_up else max(state.planned, now)
+            return replace(
+                state, paused_at=None, paused_why="", planned=planned, resumed=catch_up, failures=0
+            )
+
+        state = await (await self._states()).change(name, resumed)
+        return await self._document(schedule, state, now)
+
+    async def trigger(self, name: str, *, force: bool = False) -> ScheduleRuns:
+        """Queue a run of a schedule now, whether it is paused or not.
+
+        Args:
+            name: The schedule.
+            force: Whether to do so while a run of the schedule is unfinished, whatever its
+                ``overlap`` says.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+            ScheduleBusyError: A run is unfinished.
+            QtForgeError: The run can't be started.
+        """
+        schedule = self._schedule(name)
+        states, now = await self._states(), await self._now()
+        if not force and schedule.overlap != "allow":
+            unfinished = await self._unfinished(await states.get(name))
+            if unfinished:
+                raise ScheduleBusyError(name, unfinished[-1])
+        at = now.replace(microsecond=0)
+        again = uuid.uuid4().hex
+        row = await self._enqueue(schedule, at, schedule.run_id(at, again=again), "triggered")
+        await self._note(states, name, now, row)
+        return ScheduleRuns(schedule=name, runs=[row])
+
+    async def backfill(
+        self,
+        name: str,
+        *,
+        since: datetime.datetime,
+        until: datetime.datetime,
+        dry_run: bool = False,
+        again: bool = False,
+    ) -> ScheduleRuns:
+        """Queue the runs of planned times of the past.
+
+        The name of a run follows from its planned time, so that one that was started is not
+        started twice.
+
+        Args:
+            name: The schedule.
+            since: The first planned time is at that moment or later; one without an offset is
+                in the schedule's time zone.
+            until: The last one is at that moment or earlier.
+            dry_run: Whether only to tell which there are.
+            again: Whether to start also those that were started before, as new runs.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+            TooManyTimesError: There are more times than are looked at at once.
+            QtForgeError: A run can't be started.
+        """
+        schedule = self._schedule(name)
+        states, now = await self._states(), await self._now()
+        first, last = (_moment(each, schedule, now) for each in (since, until))
+        before = first - datetime.timedelta(microseconds=1)
+        times = schedule.between(before, min(now, last), MOST_TIMES + 1)
+        if len(times) > MOST_TIMES:
+            raise TooManyTimesError(name)
+        state = await states.get(name)
+        known = {each.at: each.run_id for each in (state.past if state else ()) if each.run_id}
+        mark = uuid.uuid4().hex if again else ""
+        rows = []
+        for planned in times:
+            run_id = schedule.run_id(planned, again=mark)
+            if planned in known and not again:
+                rows.append(PlannedRow(at=planned, outcome="there", run_id=known[planned]))
+            elif dry_run:
+                there = await self._is_there(run_id)
+                outcome = "there" if there else "planned"
+                rows.append(PlannedRow(at=planned, outcome=outcome, run_id=run_id))
+            else:
+                rows.append(await self._enqueue(schedule, planned, run_id, "backfilled"))
+                await self._note(states, name, now, rows[-1])
+        return ScheduleRuns(schedule=name, runs=rows)
+
+    async def _enqueue(
+        self, schedule: Schedule, planned: datetime.datetime, run_id: str, outcome: str
+    ) -> PlannedRow:
+        durable, host = await self._parts.durable(), await self._parts.host()
+        workflow = durable.engine.workflows.declared(schedule.workflow)
+        given = await input_of(host.expressions, schedule, planned, None)
+        try:
+            await durable.engine.enqueue(
+                workflow, given, QueueEntry(pool=schedule.pool), run_id=run_id
+            )
+        except RunExistsError:
+            return PlannedRow(at=planned, outcome="there", run_id=run_id)
+        return PlannedRow(at=planned, outcome=outcome, run_id=run_id)
+
+    async def _note(
+        self, states: ScheduleStates, name: str, now: datetime.datetime, row: PlannedRow
+    ) -> None:
+        if row.run_id is None or row.outcome == "there":
+            return
+        outcome: Outcome = "triggered" if row.outcome == "triggered" else "backfilled"
+        time = PlannedTime(at=row.at, outcome=outcome, run_id=row.run_id)
+        await states.change(
+            name, lambda state: (state or ScheduleState(planned=now)).with_past(time)
+        )
+
+    async def _unfinished(self, state: ScheduleState | None) -> Sequence[str]:
+        """Return the runs of a schedule that have not ended."""
+        journal = await self._parts.journal()
+        found = []
+        for run_id in state.unfinished if state is not None else ():
+            with contextlib.suppress(RunNotFoundError):
+                if (await journal.summary(run_id)).status in UNFINISHED:
+                    found.append(run_id)
+        return found
+
+    async def _is_there(self, run_id: str) -> bool:
+        try:
+            await (await self._parts.journal()).summary(run_id)
+        except RunNotFoundError:
+            return False
+        return True
+
+    def _schedule(self, name: str) -> Schedule:
+        schedules = {each.name: each for each in read_schedules(self._parts.settings)}
+        if name not in schedules:
+            fix = did_you_mean(name, schedules, "qtforge-host schedules list shows those there are")
+            raise NotFoundError(f"there is no schedule '{name}'", "", fix)
+        return schedules[name]
+
+    async def _document(
+        self, schedule: Schedule, state: ScheduleState | None, now: datetime.datetime
+    ) -> ScheduleDocument:
+        past = [] if state is None else [*reversed(state.past)][:_SHOWN]
+        return ScheduleDocument(
+            schedule=_row(schedule, state, now),
+            unfinished=[*await self._unfinished(state)],
+            past=[
+                PlannedRow(
+                    at=each.at, outcome=each.outcome, run_id=each.run_id or None, why=each.why
+                )
+                for each in past
+            ],
+            coming=[*itertools.islice(schedule.times(now), _SHOWN)] if schedule.enabled else [],
+        )
+
+    async def _states(self) -> ScheduleStates:
+        return ScheduleStates.of(await self._parts.journal(), self._parts.settings.state_dir)
+
+    async def _now(self) -> datetime.datetime:
+        return await (await self._parts.journal()).now()
 
 
-def list_schedules(settings: Settings, now: datetime.datetime) -> Schedules:
-    """List every schedule of the configuration with its next planned time and its last run.
+def times_of_cron(cron: str, timezone: str = "UTC", count: int = _SHOWN) -> PlannedTimes:
+    """Return the next times of a cron expression.
 
     Args:
-        settings: The configuration.
-        now: The time in UTC.
+        cron: The expression, or a word such as ``@daily``.
+        timezone: Whose clock counts.
+        count: How many.
 
     Raises:
-        ConfigError: A cron expression or a time zone is not one.
+        ConfigError: The expression or the time zone is not one.
     """
-    done = ScheduleMemory.of(settings.state_dir).all()
-    return Schedules(
-        schedules=[_row(each, done.get(each.name), now) for each in read_schedules(settings)]
+    schedule = cron_schedule(cron, timezone)
+    times = itertools.islice(schedule.times(datetime.datetime.now(datetime.UTC)), count)
+    return PlannedTimes(cron=cron, timezone=timezone, times=[*times])
+
+
+async def input_of(
+    expressions: Expressions,
+    schedule: Schedule,
+    planned: datetime.datetime,
+    previous: datetime.datetime | None,
+) -> Mapping[str, Any]:
+    """Return the input of the run of a planned time.
+
+    Args:
+        expressions: Evaluates the expressions in it.
+        schedule: The schedule.
+        planned: The planned time.
+        previous: The one before for which a run was started; None for none.
+
+    Raises:
+        ExpressionError: An expression failed.
+    """
+    if not schedule.input:
+        return schedule.input
+    names = {
+        "name": schedule.name,
+        "planned": planned.astimezone(schedule.timezone).isoformat(),
+        "previous": previous and previous.astimezone(schedule.timezone).isoformat(),
+    }
+    template = expressions.template(dict(schedule.input))
+    found: Mapping[str, Any] = await expressions.compute(
+        lambda: template.render({"schedule": names})
     )
+    return found
 
 
-def _row(schedule: Schedule, done: Done | None, now: datetime.datetime) -> ScheduleRow:
+def _moment(
+    given: datetime.datetime, schedule: Schedule, now: datetime.datetime
+) -> datetime.datetime:
+    """Return a moment in UTC; one before 1970 is 1970, and one far in the future is now."""
+    if given.year < _FIRST.year:
+        return _FIRST
+    if given.year > now.year + 1:
+        return now
+    if given.tzinfo is None:
+        given = given.replace(tzinfo=schedule.timezone)
+    return given.astimezone(datetime.UTC)
+
+
+def _row(schedule: Schedule, state: ScheduleState | None, now: datetime.datetime) -> ScheduleRow:
+    is_active = schedule.enabled and (state is None or state.paused_at is None)
     return ScheduleRow(
         name=schedule.name,
         workflow=schedule.workflow,
-        cron=schedule.cron,
-        timezone=schedule.timezone.key,
+        cron="; ".join(schedule.crons),
+        timezone=str(schedule.timezone),
         enabled=schedule.enabled,
         catch_up=schedule.catch_up,
         input=dict(schedule.input),
-        next=schedule.after(now) if schedule.enabled else None,
-        last_run=None if done is None else done.run_id,
+        next=schedule.after(now) if is_active else None,
+        last_run=None if state is None else state.run_id,
+        every_s=schedule.every_s,
+        start=schedule.start,
+        end=schedule.end,
+        jitter_s=schedule.jitter_s,
+        overlap=schedule.overlap,
+        pause_after=schedule.pause_after,
+        pool=schedule.pool,
+        paused_at=None if state is None else state.paused_at,
+        paused_why="" if state is None else state.paused_why,
     )

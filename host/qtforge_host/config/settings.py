@@ -97,27 +97,52 @@ class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
     file: Path
 
 
+Overlap = Literal["skip", "queue", "cancel", "allow"]
+"""What to do at a planned time while a run of the schedule is unfinished."""
+
+CatchUp = Literal["none", "last", "all"]
+"""What to do about planned times that passed while no process ran."""
+
+
 class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[schedules.NAME]``: when ``qtforge-host serve`` starts a workflow by itself.
 
     Attributes:
         workflow: The workflow's name.
-        cron: Minute, hour, day of the month, month, day of the week.
-        timezone: The time zone of ``cron``, such as ``Europe/Berlin``.
-        input: The input of each run.
+        cron: Minute, hour, day of the month, month, day of the week; or a word such as
+            ``@daily``; or a list of such expressions.
+        every: The time between two runs, in place of ``cron``: counted from ``start``, or from
+            midnight UTC.
+        timezone: The time zone of ``cron``, ``start`` and ``end``, such as ``Europe/Berlin``.
+        start: Nothing is planned before that date or time.
+        end: Nothing is planned at that date or time, or later.
+        jitter: A run starts up to so much after its planned time.
+        input: The input of each run; ``${schedule.planned}`` is its planned time,
+            ``${schedule.previous}`` the one before, ``${schedule.name}`` the schedule's name.
         pool: The pool whose processes execute its runs.
         enabled: Whether the schedule is active.
-        catch_up: What to do about times that were missed while no process ran: ``none``, or
-            ``one`` run for all of them.
+        overlap: What to do while a run of the schedule is unfinished: ``skip`` the planned time,
+            let one ``queue``, ``cancel`` the unfinished run, or ``allow`` both.
+        catch_up: What to do about times that were missed while no process ran: ``none``, start
+            the ``last`` of them (or ``one``, which is the same), or ``all``.
+        catch_up_within: Times that were missed longer ago are left out.
+        pause_after: So many failures in a row pause the schedule; never when left out.
     """
 
     workflow: str
-    cron: str
+    cron: str | tuple[str, ...] = ()
+    every: Duration | None = None
     timezone: str = "UTC"
+    start: Any = None
+    end: Any = None
+    jitter: Duration | None = None
     input: dict[str, Any] = {}
     pool: Annotated[str, msgspec.Meta(pattern=rf"^{POOL_NAME}(?!\n)$")] = DEFAULT_POOL
     enabled: bool = True
-    catch_up: Literal["none", "one"] = "none"
+    overlap: Overlap = "skip"
+    catch_up: Literal["none", "last", "one", "all"] = "none"
+    catch_up_within: Duration = "1d"
+    pause_after: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ __all__ = [
     "claim",
     "drain",
     "import_archive",
+    "keep_value",
     "listen",
     "note_needs",
     "pause_pool",
@@ -213,6 +214,23 @@ def pause_pool(pool: str, *, paused: bool) -> Change:
         return bool(group.connection.execute(statement, (pool,)).rowcount)
 
     return Change(do, wakes=True)
+
+
+def keep_value(key: str, data: bytes | None, revision: int) -> Change:
+    """Return the change that keeps a shared value; its outcome is whether it was kept."""
+    if data is None:
+        statement = "DELETE FROM kept_values WHERE key = :key AND revision = :revision"
+    elif revision:
+        statement = """UPDATE kept_values SET data = :data, revision = revision + 1
+            WHERE key = :key AND revision = :revision"""
+    else:
+        statement = "INSERT OR IGNORE INTO kept_values VALUES (:key, 1, :data)"
+
+    def do(group: GroupCommit) -> bool:
+        values = {"key": key, "data": data, "revision": revision}
+        return bool(group.connection.execute(statement, values).rowcount)
+
+    return Change(do)
 
 
 def post(run_id: str, message_id: str, encoded: Encoded) -> Change:

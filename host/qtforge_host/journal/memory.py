@@ -33,6 +33,7 @@ from qtforge_sdk.journal import (
     JournalOwner,
     JournalSettings,
     JournalStatistics,
+    KeptValue,
     Ownership,
     PoolState,
     Posted,
@@ -63,6 +64,7 @@ from qtforge_sdk.journal_kit.encoding import (
     to_us,
 )
 from qtforge_sdk.journal_kit.jobs import Create
+from qtforge_sdk.journal_kit.kept_values import check_kept
 from qtforge_sdk.journal_kit.limits import NEW_RATE, BreakerRow, draw, try_breaker
 from qtforge_sdk.journal_kit.secret_lines import decode_secrets, encode_secrets
 from qtforge_sdk.records import RunStarted
@@ -480,6 +482,26 @@ class MemoryJournal:
         else:
             store.paused_pools.remove(pool)
         store.notify()
+        return True
+
+    async def kept_values(self, prefix: str) -> Sequence[KeptValue]:
+        """Return the shared values whose keys begin with a text; see `Journal`."""
+        store = self._open_store()
+        return [each for key, each in sorted(store.kept.items()) if key.startswith(prefix)]
+
+    async def keep_value(self, key: str, data: bytes | None, revision: int) -> bool:
+        """Keep a shared value, unless it was changed since it was read; see `Journal`."""
+        check_kept(key, data)
+        store = self._open_store()
+        known = store.kept.get(key)
+        if revision != (0 if known is None else known.revision):
+            return False
+        if data is not None:
+            store.kept[key] = KeptValue(key=key, revision=revision + 1, data=data)
+        elif known is not None:
+            del store.kept[key]
+        else:
+            return False
         return True
 
     async def statistics(self) -> JournalStatistics:

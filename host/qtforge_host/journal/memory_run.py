@@ -22,6 +22,7 @@ from qtforge_sdk.journal import (
     InboxEntry,
     JournalOwner,
     JournalStatistics,
+    KeptValue,
     Publication,
     RunQuery,
     RunSecret,
@@ -341,6 +342,7 @@ class MemoryStore:
         self.owner_changes = 0  # how often one announced itself, was drained or was closed
         self.paused_pools: set[str] = set()
         self.limits = MemoryLimits()
+        self.kept: dict[str, KeptValue] = {}
         self.listeners: set[asyncio.Event] = set()
         self.numbers = itertools.count(1)
         # The order of all records: each one's run, the run's key, and its number there from 0.

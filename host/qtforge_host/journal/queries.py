@@ -25,6 +25,7 @@ from qtforge_sdk.journal import (
     InboxEntry,
     InboxMessage,
     JournalOwner,
+    KeptValue,
     PoolState,
     PostedMessage,
     Publication,
@@ -132,6 +133,8 @@ _RUNS_OF_OWNERS: Final = """SELECT owner, count(*) FROM runs INDEXED BY runs_unf
     WHERE finished_at IS NULL AND owner IN (SELECT value FROM json_each(?)) GROUP BY owner"""
 _NODES: Final = """SELECT owner, announced, draining, changed_at FROM nodes
     WHERE owner IN (SELECT value FROM json_each(?))"""
+_KEPT_VALUES: Final = """SELECT key, revision, data FROM kept_values
+    WHERE substr(key, 1, ?) = ? ORDER BY key"""
 _POOLS: Final = """SELECT pool, sum(status = 'queued'),
     sum(owner IS NOT NULL AND owner IN (SELECT value FROM json_each(?))),
     pool IN (SELECT pool FROM paused_pools),
@@ -427,6 +430,11 @@ class Queries:
             short=short_limits(self._connection, self._locks.owner),
             breakers=open_breakers(self._connection),
         )
+
+    def kept_values(self, prefix: str) -> tuple[KeptValue, ...]:
+        """Return the shared values whose keys begin with a text; see `Journal`."""
+        rows = self._connection.execute(_KEPT_VALUES, (len(prefix), prefix))
+        return tuple(KeptValue(key=key, revision=number, data=data) for key, number, data in rows)
 
     def pools(self) -> tuple[PoolState, ...]:
         """Return the pools that have unfinished runs or are paused; see `Journal`."""

@@ -165,6 +165,13 @@ _LIMITS: Final = (
         PRIMARY KEY (topic, plugin)
     ) WITHOUT ROWID""",
 )
+_KEPT: Final = (
+    """CREATE TABLE kept_values (
+        key TEXT PRIMARY KEY,
+        revision INTEGER NOT NULL,
+        data BLOB NOT NULL
+    ) WITHOUT ROWID""",
+)
 INSERT_RUNS: Final = """INSERT INTO runs (run_id, workflow, kind, status, started_at, finished_at,
     owner, epoch, parent, pool, priority, not_before, needs)"""
 """A statement up to its values, which are those of `RunRow`."""
@@ -365,6 +372,12 @@ def _from_8(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _from_9(connection: sqlite3.Connection) -> None:
+    """Migrate from format 9, which had no values that processes share."""
+    for statement in _KEPT:
+        connection.execute(statement)
+
+
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_0,
     _from_1,
@@ -375,6 +388,7 @@ MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_6,
     _from_7,
     _from_8,
+    _from_9,
 )
 """The function at index n migrates from format n to format n + 1."""
 FORMAT_VERSION: Final = len(MIGRATIONS)

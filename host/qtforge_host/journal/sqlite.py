@@ -48,6 +48,7 @@ from qtforge_sdk.journal import (
     JournalOwner,
     JournalSettings,
     JournalStatistics,
+    KeptValue,
     Ownership,
     PoolState,
     Posted,
@@ -71,6 +72,7 @@ from qtforge_sdk.journal_kit.encoding import (
     to_us,
 )
 from qtforge_sdk.journal_kit.jobs import Job
+from qtforge_sdk.journal_kit.kept_values import check_kept
 from qtforge_sdk.journal_kit.reader import Reader
 from qtforge_sdk.journal_kit.secret_lines import encode_secrets
 from qtforge_sdk.journal_kit.writer import Writer
@@ -407,6 +409,15 @@ class SqliteJournal:
     async def pause_pool(self, pool: str, *, paused: bool) -> bool:
         """Let no process take queued runs of a pool; see `Journal`."""
         return bool(await self._write(changes.pause_pool(pool, paused=paused)))
+
+    async def kept_values(self, prefix: str) -> Sequence[KeptValue]:
+        """Return the shared values whose keys begin with a text; see `Journal`."""
+        return await self._read(lambda queries: queries.kept_values(prefix))
+
+    async def keep_value(self, key: str, data: bytes | None, revision: int) -> bool:
+        """Keep a shared value, unless it was changed since it was read; see `Journal`."""
+        check_kept(key, data)
+        return bool(await self._write(changes.keep_value(key, data, revision)))
 
     async def statistics(self) -> JournalStatistics:
         """Count runs, timers and messages; see `Journal`."""

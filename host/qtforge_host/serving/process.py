@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from qtforge_host.api.schedules import read_schedules
 from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.settings import Settings
 from qtforge_host.crash_report import CrashReport, find_culprit
@@ -20,6 +19,7 @@ from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.declarations import source_folder
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.resolution import resolve_installed
+from qtforge_host.schedules.schedule import read_schedules
 from qtforge_host.serving.errors import WorkerNameTakenError
 from qtforge_host.serving.http.application import Application, Current
 from qtforge_host.serving.http.auth import Gate, RateGate

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Literal, Protocol
 
-from qtforge_host.api.schedules import Schedule
 from qtforge_host.app import Host
 from qtforge_host.config.settings import Settings
 from qtforge_host.event_loop import end_watch
 from qtforge_host.installed import ImportedDistributions
+from qtforge_host.schedules.schedule import Schedule
 from qtforge_host.serving.config_watcher import Watch
 from qtforge_sdk.errors import QtForgeError
 

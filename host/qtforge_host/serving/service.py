@@ -10,7 +10,6 @@ from typing import Any, Final, Self
 
 from qtforge_host.api.client import RunClient
 from qtforge_host.api.parts import Parts
-from qtforge_host.api.schedules import Schedule, ScheduleMemory
 from qtforge_host.app import Host, bind
 from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.settings import Settings
@@ -18,12 +17,14 @@ from qtforge_host.nodes.node_bus import Answering
 from qtforge_host.runs.publications import PublicationReceiver
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.supervisor import Durable
+from qtforge_host.schedules.schedule import Schedule
+from qtforge_host.schedules.state import ScheduleStates
 from qtforge_host.serving.metrics import RecentFigures, RunCounts
 from qtforge_host.serving.options import ServeOptions
+from qtforge_host.serving.scheduled_runs import JournalScheduledRuns
 from qtforge_host.serving.scheduler import Scheduler
 from qtforge_host.serving.streaming import Streams
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.records import QueueEntry
 
 __all__ = ["Service"]
 
@@ -93,8 +94,12 @@ class Service:
             stack.callback(self.host.on_record(self.counts.take))
             stack.callback(self.streams.close)
             stack.push_async_callback(self._leave_runs)
-            memory = ScheduleMemory.of(self.settings.state_dir)
-            scheduler = Scheduler(self._schedules, self._start, memory, self.durable.clock)
+            scheduler = Scheduler(
+                self._schedules,
+                JournalScheduledRuns(self.durable, self.client, self.host.expressions),
+                ScheduleStates.of(self.durable.journal, self.settings.state_dir),
+                self.durable.clock,
+            )
             self._recovery = RecoveryLoop(
                 supervisor,
                 self.durable.journal,
@@ -160,11 +165,6 @@ class Service:
                 _LOG.warning(
                     "the schedule %s names a workflow that is not here: %s", name, workflow
                 )
-
-    async def _start(self, schedule: Schedule, run_id: str) -> None:
-        workflow = self.durable.engine.workflows.declared(schedule.workflow)
-        queue = QueueEntry(pool=schedule.pool)
-        await self.durable.engine.enqueue(workflow, schedule.input, queue, run_id=run_id)
 
     async def _stop_listening(self, receiver: PublicationReceiver) -> None:
         if self.is_last:

@@ -75,10 +75,11 @@ def _boolean(value: Any) -> bool:
 def _date(value: Any) -> str:
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return value.isoformat()
-    try:
-        return datetime.date.fromisoformat(_text(value)).isoformat()
+    try:  # of a time, its date where it was
+        found = value if isinstance(value, datetime.datetime) else _moment(value)
     except ValueError:
         raise NotAcceptedError from None
+    return found.date().isoformat()
 
 
 def _timestamp(value: Any) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "Damage",
     "JournalOwner",
     "JournalStatistics",
+    "KeptValue",
     "PoolState",
     "Repair",
     "RunQuery",
@@ -236,6 +237,20 @@ class JournalOwner(msgspec.Struct, frozen=True, kw_only=True):
     lease_s: float | None = None
     lease_left_s: float | None = None
     announcement: Announcement | None = None
+
+
+class KeptValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A small value that all processes of a journal share.
+
+    Attributes:
+        key: Its name.
+        revision: Another one after each change, above 0.
+        data: The value.
+    """
+
+    key: str
+    revision: int
+    data: bytes
 
 
 class PoolState(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ from qtforge_sdk._journal_views import (
     Damage,
     JournalOwner,
     JournalStatistics,
+    KeptValue,
     PoolState,
     Repair,
     RunQuery,
@@ -42,6 +43,7 @@ from qtforge_sdk.run_status import status_after
 
 __all__ = [
     "CURSOR",
+    "MOST_KEPT_BYTES",
     "PUBLICATION_AGE",
     "Announcement",
     "AppendedPage",
@@ -59,6 +61,7 @@ __all__ = [
     "JournalOwner",
     "JournalSettings",
     "JournalStatistics",
+    "KeptValue",
     "MessageKind",
     "OpenBreaker",
     "Ownership",
@@ -217,6 +220,9 @@ class StoredPublication(NamedTuple):
     position: int
     publication: Publication | None
 
+
+MOST_KEPT_BYTES: Final = 256 << 10
+"""The largest value of `Journal.keep_value`, in bytes."""
 
 PUBLICATION_AGE: Final = datetime.timedelta(days=1)
 """How long a publication waits for its listener, where nothing else is configured."""
@@ -695,6 +701,28 @@ class Journal(Protocol):
 
         Returns:
             Whether that was a change.
+        """
+
+    async def kept_values(self, prefix: str) -> Sequence[KeptValue]:
+        """Return the values whose keys begin with a text, by key; see `keep_value`.
+
+        Args:
+            prefix: The beginning of the keys.
+        """
+
+    async def keep_value(self, key: str, data: bytes | None, revision: int) -> bool:
+        """Keep a small value that all processes share, unless another one was kept meanwhile.
+
+        Args:
+            key: Its name, up to 200 characters.
+            data: The value, up to `MOST_KEPT_BYTES`; None to remove it.
+            revision: The `KeptValue.revision` that is replaced; 0 where there was none.
+
+        Returns:
+            Whether it was kept; else it was changed since it was read.
+
+        Raises:
+            ValueError: The key or the value is too long.
         """
 
     async def statistics(self) -> JournalStatistics:

@@ -341,6 +341,40 @@ TABLE = {
         lambda _: ["schedules", "list", "--json"], documents.Schedules, "listSchedules",
         lambda it: it.get("/v1/schedules"), documents.Schedules,
     ),
+    "schedules show": UseCase(
+        lambda _: ["schedules", "show", "nightly", "--json"],
+        documents.ScheduleDocument, "showSchedule",
+        lambda it: it.get("/v1/schedules/nightly"), documents.ScheduleDocument,
+    ),
+    "schedules pause": UseCase(
+        lambda _: ["schedules", "pause", "nightly", "--reason", "moving", "--json"],
+        documents.ScheduleDocument, "pauseSchedule",
+        lambda it: it.post("/v1/schedules/nightly/pause", {"reason": "moving"}),
+        documents.ScheduleDocument,
+    ),
+    "schedules resume": UseCase(
+        lambda _: ["schedules", "resume", "nightly", "--catch-up", "--json"],
+        documents.ScheduleDocument, "resumeSchedule",
+        lambda it: it.post("/v1/schedules/nightly/resume", {"catch_up": True}),
+        documents.ScheduleDocument,
+    ),
+    "schedules trigger": UseCase(
+        lambda _: ["schedules", "trigger", "nightly", "--force", "--json"],
+        documents.ScheduleRuns, "triggerSchedule",
+        lambda it: it.post("/v1/schedules/nightly/trigger", {"force": True}),
+        documents.ScheduleRuns, lambda found: [each.outcome for each in found.runs],
+    ),
+    "schedules backfill": UseCase(
+        lambda _: [
+            "schedules", "backfill", "nightly", "--from", "2026-11-02", "--to", "2026-11-04",
+            "--dry-run", "--json",
+        ],
+        documents.ScheduleRuns, "backfillSchedule",
+        lambda it: it.post("/v1/schedules/nightly/backfill", {
+            "since": "2026-11-01T23:00:00Z", "until": "2026-11-03T23:00:00Z", "dry_run": True,
+        }),
+        documents.ScheduleRuns,
+    ),
     "health": UseCase(
         lambda _: ["health", "--json"], documents.HealthDocument, "showHealth",
         lambda it: it.get("/v1/health"), documents.HealthDocument,
@@ -392,6 +426,9 @@ ALONE: dict[str, tuple[Command, type]] = {
     ),
     "tokens list": (lambda _: ["tokens", "list", "--json"], documents.Tokens),
     "tokens revoke": (_revoke_words, documents.TokenRevoked),
+    "schedules test": (
+        lambda _: ["schedules", "test", "@daily", "--json"], documents.PlannedTimes,
+    ),
     "config show": (lambda _: ["config", "show", "--json"], documents.ConfigDocument),
     "route": (
         lambda _: ["route", "--dry-run", "--explain", str(DOCUMENT), "--json"],

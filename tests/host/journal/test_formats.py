@@ -1,6 +1,6 @@
 """State directories and archives that earlier formats have left are read, and brought up to date.
 
-``tests/data/state/format-3`` to ``format-8`` were written by the versions that had these formats;
+``tests/data/state/format-3`` to ``format-9`` were written by the versions that had these formats;
 formats 0 to 2 are made in `test_state_directory`.
 """
 
@@ -27,7 +27,8 @@ STATE = {"data": {"text": "x" * 270_000, "n": 1}}
 
 
 @pytest.mark.parametrize(
-    "kept", ["format-3", "format-4", "format-5", "format-6", "format-7", "format-8"]
+    "kept",
+    ["format-3", "format-4", "format-5", "format-6", "format-7", "format-8", "format-9"],
 )
 def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
     tmp_path: Path, kept: str
@@ -41,9 +42,12 @@ def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
         assert not await journal.check()
         found = {each.run_id: each for each in await journal.runs(RunQuery())}
         statuses = {run_id: each.status for run_id, each in found.items()}
-        if kept == "format-8":
+        if kept == "format-9":
+            assert [each.plugin for each in (await journal.standing()).breakers] == ["shop"]
+            await journal.close_breaker("kept.topic", "shop")
+        if kept in ("format-8", "format-9"):
             assert [each.pool for each in await journal.pools() if each.paused] == ["closed"]
-        if kept in ("format-7", "format-8"):
+        if kept in ("format-7", "format-8", "format-9"):
             assert statuses.pop("queued") == "queued"
             queued = await journal.take(5, now=NOW, pools=["reports"], able={"parser": "1"})
             assert [each.run_id for each in queued] == ["queued"]
@@ -70,6 +74,7 @@ def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
         assert (await journal.draw("order.pay", 1, count=1, period_s=60.0)).full_in_s == 0.0
         await journal.open_breaker("order.pay", "shop", 60.0, "failures")
         assert [each.plugin for each in (await journal.standing()).breakers] == ["shop"]
+        assert await journal.keep_value("a", b"1", 0)
         assert not await journal.check()
         await journal.close()
 

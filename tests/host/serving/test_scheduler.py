@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 pytest.importorskip("cronsim", reason="the extra 'serve' is not installed")
 
-from qtforge_host.api.schedules import Done, Schedule, ScheduleMemory, read_schedules
 from qtforge_host.config.settings import ScheduleSettings, Settings
+from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.runs.store_clock import StoreClock
-from qtforge_host.serving.scheduler import Scheduler
+from qtforge_host.schedules.schedule import Schedule, read_schedules
+from qtforge_host.schedules.state import ScheduleState, ScheduleStates
+from qtforge_host.serving.scheduler import RunEnd, Scheduler
 from qtforge_sdk.clock import Alarm
 from qtforge_sdk.errors import WorkflowNotFoundError
+from qtforge_sdk.journal import KeptValue
 from qtforge_sdk.journal_errors import RunExistsError
 from qtforge_sdk.testing.clock import VirtualClock
 
@@ -29,40 +35,119 @@ class Started:
 
     def __init__(self) -> None:
         self.runs: list[str] = []
+        self.inputs: list[Mapping[str, Any]] = []
+        self.cancelled: list[str] = []
+        self.unfinished: set[str] = set()
+        self.failed: set[str] = set()
+        self.lasts = False  # whether runs do not end at once
+        self.fails = False
         self.broken = False
         self.known = True
+        self.when: Callable[[], datetime.datetime] | None = None
+        self.times_of: dict[str, datetime.datetime] = {}
 
-    async def __call__(self, schedule: Schedule, run_id: str) -> None:
+    async def start(self, schedule: Schedule, run_id: str, given: Mapping[str, Any]) -> None:
         if not self.known:
             raise WorkflowNotFoundError(schedule.workflow)
         if run_id in self.runs:
             raise RunExistsError(run_id)
         self.runs.append(run_id)
+        self.inputs.append(given)
+        if self.when is not None:
+            self.times_of[run_id] = self.when()
+        if self.lasts:
+            self.unfinished.add(run_id)
+        if self.fails:
+            self.failed.add(run_id)
         if self.broken:
             raise KeyboardInterrupt  # killed right after the journal has it
+
+    async def cancel(self, run_id: str, reason: str) -> None:
+        self.cancelled.append(run_id)
+        self.unfinished.discard(run_id)
+
+    async def end(self, run_id: str) -> RunEnd:
+        if run_id in self.unfinished:
+            return "unfinished"
+        return "failed" if run_id in self.failed else "succeeded"
+
+    async def given(
+        self, schedule: Schedule, planned: datetime.datetime, previous: datetime.datetime | None
+    ) -> Mapping[str, Any]:
+        return {"planned": planned, "previous": previous}
 
     @property
     def times(self) -> list[str]:
         return [run_id[:15] for run_id in self.runs]
 
 
-def schedules(cron: str, catch_up: str = "none", count: int = 1) -> Sequence[Schedule]:
-    said = ScheduleSettings(workflow="w", cron=cron, catch_up=catch_up)  # type: ignore[arg-type]
+def schedules(
+    cron: str = "0 * * * *", catch_up: str = "none", count: int = 1, **more: Any
+) -> Sequence[Schedule]:
+    said = ScheduleSettings(workflow="w", cron=cron, catch_up=catch_up, **more)  # type: ignore[arg-type]
     found = {f"s{number}": said for number in range(count)}
     return read_schedules(
         Settings(config_path=Path("c.toml"), state_dir=Path("s"), schedules=found)
     )
 
 
+class Memory:
+    """The journal of a state directory, which outlives the processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = MemoryStore()
+        self.earlier = folder / "schedules.json"
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[ScheduleStates]:
+        journal = MemoryJournal(store=self.store)
+        await journal.open()
+        try:
+            yield ScheduleStates(journal, self.earlier)
+        finally:
+            await journal.close()
+
+    @property
+    def state(self) -> ScheduleState:
+        """What the first schedule did."""
+
+        async def read() -> ScheduleState | None:
+            async with self.open() as states:
+                return await states.get("s0")
+
+        found = asyncio.run(read())
+        assert found is not None
+        return found
+
+    def change(self, change: Callable[[ScheduleState | None], ScheduleState | None]) -> None:
+        """Change it, as another process does."""
+
+        async def changed() -> None:
+            async with self.open() as states:
+                await states.change("s0", change)
+
+        asyncio.run(changed())
+
+
 async def run_for(
-    wanted: Sequence[Schedule], started: Started, memory: ScheduleMemory, *,
+    wanted: Sequence[Schedule], started: Started, memory: Memory, *,
     start: datetime.datetime, seconds: float,
 ) -> None:  # fmt: skip
     clock = VirtualClock(start)
-    task = asyncio.ensure_future(Scheduler(wanted, started, memory, clock).run())
-    try:
-        await asyncio.sleep(0)
+    started.when = clock.now
+    async with memory.open() as states, scheduling(wanted, started, states, clock):
         await clock.advance(seconds)
+
+
+@contextlib.asynccontextmanager
+async def scheduling(
+    wanted: Sequence[Schedule], started: Started, states: ScheduleStates, clock: VirtualClock
+) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(Scheduler(wanted, started, states, clock).run())
+    try:
+        await clock.advance(0)
+        yield
+        await clock.advance(0)
     finally:
         task.cancel()
         await asyncio.wait([task])
@@ -71,25 +156,29 @@ async def run_for(
 
 
 @pytest.fixture
-def memory(tmp_path: Path) -> ScheduleMemory:
-    return ScheduleMemory(tmp_path / "serve" / "schedules.json")
+def memory(tmp_path: Path) -> Memory:
+    return Memory(tmp_path)
 
 
-def test_each_planned_time_starts_one_run(memory: ScheduleMemory) -> None:
+def test_each_planned_time_starts_one_run(memory: Memory) -> None:
     started = Started()
     asyncio.run(run_for(schedules("0 */6 * * *"), started, memory, start=START, seconds=DAY_S + 60))
     assert started.times == [
         "20260101-060000", "20260101-120000", "20260101-180000", "20260102-000000",
     ]  # fmt: skip
-    last = memory.all()["s0"]
-    assert last == Done(
-        planned=datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), run_id=started.runs[-1]
-    )
+    last = memory.state
+    assert last.planned == datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    assert last.run_id == started.runs[-1]
+    assert [(each.outcome, each.run_id) for each in last.past] == [
+        ("started", run_id) for run_id in started.runs
+    ]
+    previous = [None, *(each.at for each in last.past[:-1])]
+    assert [each["previous"] for each in started.inputs] == previous
 
 
-@pytest.mark.parametrize(("catch_up", "more"), [("none", 0), ("one", 1)])
+@pytest.mark.parametrize(("catch_up", "more"), [("none", 0), ("one", 1), ("last", 1)])
 def test_times_that_passed_while_nothing_ran_are_caught_up_once_or_not_at_all(
-    memory: ScheduleMemory, catch_up: str, more: int
+    memory: Memory, catch_up: str, more: int
 ) -> None:
     started, wanted = Started(), schedules("0 * * * *", catch_up)
     asyncio.run(run_for(wanted, started, memory, start=START, seconds=3600))
@@ -103,7 +192,7 @@ def test_times_that_passed_while_nothing_ran_are_caught_up_once_or_not_at_all(
     assert started.times[-1] == "20260101-110000"
 
 
-def test_a_short_restart_misses_nothing(memory: ScheduleMemory) -> None:
+def test_a_short_restart_misses_nothing(memory: Memory) -> None:
     started, wanted = Started(), schedules("0 * * * *")
     asyncio.run(run_for(wanted, started, memory, start=START, seconds=3500))
     just_after = START + datetime.timedelta(seconds=3600)  # half a minute late
@@ -112,22 +201,22 @@ def test_a_short_restart_misses_nothing(memory: ScheduleMemory) -> None:
 
 
 def test_a_process_killed_right_after_the_start_does_not_start_it_again(
-    memory: ScheduleMemory,
+    memory: Memory,
 ) -> None:
     started, wanted = Started(), schedules("0 * * * *", "one")
     started.broken = True
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(run_for(wanted, started, memory, start=START, seconds=3600))
     assert len(started.runs) == 1
-    assert memory.all()["s0"].run_id is None  # it was not written down
+    assert memory.state.run_id is None  # it was not written down
     started.broken = False
     again = START + datetime.timedelta(hours=1, minutes=10)
     asyncio.run(run_for(wanted, started, memory, start=again, seconds=60))
     assert started.times == ["20260101-010000"]
-    assert memory.all()["s0"].run_id == started.runs[0]
+    assert memory.state.run_id == started.runs[0]
 
 
-def test_a_clock_that_goes_back_starts_nothing_twice(memory: ScheduleMemory) -> None:
+def test_a_clock_that_goes_back_starts_nothing_twice(memory: Memory) -> None:
     started, wanted = Started(), schedules("0 * * * *", "one")
     asyncio.run(run_for(wanted, started, memory, start=START, seconds=3 * 3600))
     back = START + datetime.timedelta(minutes=30)
@@ -136,26 +225,36 @@ def test_a_clock_that_goes_back_starts_nothing_twice(memory: ScheduleMemory) -> 
 
 
 def test_a_workflow_that_is_not_there_is_told_and_the_others_go_on(
-    memory: ScheduleMemory, caplog: pytest.LogCaptureFixture
+    memory: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:
     started = Started()
     started.known = False
     asyncio.run(run_for(schedules("0 * * * *"), started, memory, start=START, seconds=7200))
     assert caplog.text.count("can't start w") == 2
-    assert memory.all()["s0"].run_id is None
+    assert memory.state.run_id is None
 
 
-def test_a_memory_that_is_damaged_starts_nothing_twice(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_state_that_is_damaged_starts_nothing_twice(
+    memory: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file = tmp_path / "schedules.json"
-    memory = ScheduleMemory(file)
     started, wanted = Started(), schedules("0 * * * *", "one")
     asyncio.run(run_for(wanted, started, memory, start=START, seconds=3600))
-    file.write_text("{")
+    (key,) = memory.store.kept
+    memory.store.kept[key] = KeptValue(key=key, revision=99, data=b"{")
     asyncio.run(run_for(wanted, started, memory, start=START, seconds=3600))
     assert started.times == ["20260101-010000"]
     assert "is not used" in caplog.text
+    assert memory.state.run_id == started.runs[0]
+
+
+def test_what_version_1_0_has_kept_in_a_file_counts(memory: Memory) -> None:
+    memory.earlier.write_text(
+        '{"s0": {"planned": "2025-12-31T20:00:00Z", "run_id": "before", "turn": 1}}'
+    )
+    started, wanted = Started(), schedules("0 * * * *", "one")
+    asyncio.run(run_for(wanted, started, memory, start=START, seconds=3600))
+    assert started.times == ["20260101-000000", "20260101-010000"]
+    assert memory.state.turn == 1
 
 
 class JumpingClock(VirtualClock):
@@ -170,35 +269,26 @@ class JumpingClock(VirtualClock):
 
 
 async def jumping(
-    wanted: Sequence[Schedule], started: Started, memory: ScheduleMemory, *jumps: float
+    wanted: Sequence[Schedule], started: Started, memory: Memory, *jumps: float
 ) -> None:
     """Let ten minutes pass before, between and after jumps of so many seconds."""
     clock = JumpingClock(START)
-    task = asyncio.ensure_future(Scheduler(wanted, started, memory, clock).run())
-    try:
+    async with memory.open() as states, scheduling(wanted, started, states, clock):
         for jump in (0.0, *jumps):
             clock.offset += datetime.timedelta(seconds=jump)
             for _ in range(20):
-                await asyncio.sleep(0)
                 await clock.advance(30)
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.result()
 
 
 @pytest.mark.parametrize("jump", [-10 * DAY_S, -DAY_S, -3600.0, DAY_S, 10 * DAY_S])
-def test_a_minutely_schedule_continues_when_the_clock_jumps(
-    memory: ScheduleMemory, jump: float
-) -> None:
+def test_a_minutely_schedule_continues_when_the_clock_jumps(memory: Memory, jump: float) -> None:
     started = Started()
     asyncio.run(jumping(schedules("* * * * *"), started, memory, jump, -jump))
     assert 28 <= len(started.runs) <= 33  # one for each of 30 minutes, and one at a jump
     assert len(set(started.runs)) == len(started.runs)
 
 
-def test_a_small_step_back_does_not_start_a_planned_time_again(memory: ScheduleMemory) -> None:
+def test_a_small_step_back_does_not_start_a_planned_time_again(memory: Memory) -> None:
     started = Started()
     asyncio.run(jumping(schedules("*/5 * * * *"), started, memory, -20.0, -20.0))
     assert len(set(started.times)) == len(started.times)
@@ -206,64 +296,53 @@ def test_a_small_step_back_does_not_start_a_planned_time_again(memory: ScheduleM
 
 @pytest.mark.parametrize(("catch_up", "expected"), [("one", 1), ("none", 0)])
 def test_a_start_that_is_refused_is_made_up_as_its_policy_says(
-    memory: ScheduleMemory, catch_up: str, expected: int
+    memory: Memory, catch_up: str, expected: int
 ) -> None:
     async def case() -> Started:
         started = Started()
         started.known = False
         clock = VirtualClock(START)
         wanted = schedules("1 0 * * *", catch_up)
-        task = asyncio.ensure_future(Scheduler(wanted, started, memory, clock).run())
-        for known in (False, True):
-            started.known = known
-            for _ in range(20):
-                await asyncio.sleep(0)
-                await clock.advance(30)
-        task.cancel()
-        await asyncio.wait([task])
+        async with memory.open() as states, scheduling(wanted, started, states, clock):
+            for known in (False, True):
+                started.known = known
+                for _ in range(20):
+                    await clock.advance(30)
         return started
 
     assert asyncio.run(case()).times == ["20260101-000100"][:expected]
 
 
 def test_processes_whose_clocks_differ_start_each_planned_time_once_by_the_store(
-    tmp_path: Path,
+    memory: Memory,
 ) -> None:
     started = Started()
-    times: dict[str, datetime.datetime] = {}
+    store = VirtualClock(START)
+    started.when = store.now
+
+    async def store_time() -> datetime.datetime:
+        return store.now()
 
     async def case() -> None:
-        store = VirtualClock(START)
-
-        async def store_time() -> datetime.datetime:
-            return store.now()
-
-        async def start(schedule: Schedule, run_id: str) -> None:
-            await started(schedule, run_id)
-            times[run_id] = store.now()
-
-        tasks, clocks = [], []
-        for ahead_s in (-420.0, 0.0, 660.0):
-            clock = StoreClock(store_time, Ahead(store, datetime.timedelta(seconds=ahead_s)))
-            await clock.open()
-            clocks.append(clock)
-            memory = ScheduleMemory(tmp_path / f"{ahead_s}.json")
-            scheduler = Scheduler(schedules("*/5 * * * *"), start, memory, clock)
-            tasks.append(asyncio.ensure_future(scheduler.run()))
-        for _ in range(120):
-            await asyncio.sleep(0)
-            await store.advance(30)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        for clock in clocks:
-            await clock.close()
+        async with contextlib.AsyncExitStack() as stack:
+            for ahead_s in (-420.0, 0.0, 660.0):
+                clock = StoreClock(store_time, Ahead(store, datetime.timedelta(seconds=ahead_s)))
+                await clock.open()
+                stack.push_async_callback(clock.close)
+                states = await stack.enter_async_context(memory.open())
+                work = Scheduler(schedules("*/5 * * * *"), started, states, clock).run()
+                stack.callback(asyncio.ensure_future(work).cancel)
+            for _ in range(120):
+                await store.advance(30)
 
     asyncio.run(case())
     planned = [START.replace(second=0) + datetime.timedelta(minutes=5 * n) for n in range(1, 13)]
     assert started.times == [f"{each:%Y%m%d-%H%M%S}" for each in planned]
+    times = started.times_of
     late = [times[run_id] - at for run_id, at in zip(started.runs, planned, strict=True)]
     assert all(datetime.timedelta() <= each <= datetime.timedelta(minutes=1) for each in late)
+    past = memory.state.past
+    assert [(each.at, each.outcome) for each in past] == [(each, "started") for each in planned]
 
 
 class Ahead:
@@ -284,3 +363,116 @@ class Ahead:
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Alarm:
         return self._clock.call_later(seconds, callback)
+
+
+HOUR_S = 3600.0
+
+
+def test_a_planned_time_is_left_out_while_the_run_before_is_unfinished(memory: Memory) -> None:
+    async def case(started: Started) -> None:
+        clock = VirtualClock(START)
+        async with memory.open() as states, scheduling(schedules(), started, states, clock):
+            started.lasts = True
+            await clock.advance(3 * HOUR_S)
+            started.unfinished.clear()
+            await clock.advance(HOUR_S)
+
+    started = Started()
+    asyncio.run(case(started))
+    assert started.times == ["20260101-010000", "20260101-040000"]
+    past = memory.state.past
+    assert [each.outcome for each in past] == ["started", "skipped", "skipped", "started"]
+    assert past[1].why == f"the run {started.runs[0]} is not finished"
+
+
+def test_one_planned_time_waits_for_the_end_of_the_run_before(memory: Memory) -> None:
+    async def case(started: Started) -> None:
+        clock = VirtualClock(START)
+        wanted = schedules(overlap="queue")
+        started.lasts = True
+        async with memory.open() as states, scheduling(wanted, started, states, clock):
+            await clock.advance(3 * HOUR_S)
+            assert started.times == ["20260101-010000"]
+            started.unfinished.clear()
+            await clock.advance(60)
+
+    started = Started()
+    asyncio.run(case(started))
+    assert started.times == ["20260101-010000", "20260101-030000"]
+    assert [each.outcome for each in memory.state.past] == ["started", "queued"]
+    assert memory.state.queued is None
+
+
+def test_the_run_before_is_cancelled_or_allowed(memory: Memory, tmp_path: Path) -> None:
+    started = Started()
+    started.lasts = True
+    wanted = schedules(overlap="cancel")
+    asyncio.run(run_for(wanted, started, memory, start=START, seconds=3 * HOUR_S))
+    assert (len(started.runs), started.cancelled) == (3, started.runs[:2])
+    started = Started()
+    started.lasts = True
+    wanted, other = schedules(overlap="allow"), Memory(tmp_path / "other")
+    asyncio.run(run_for(wanted, started, other, start=START, seconds=3 * HOUR_S))
+    assert (len(started.runs), started.cancelled) == (3, [])
+    assert other.state.unfinished == tuple(started.runs)
+
+
+def test_all_times_are_caught_up_that_did_not_pass_too_long_ago(memory: Memory) -> None:
+    started, wanted = Started(), schedules(catch_up="all", catch_up_within="5h")
+    asyncio.run(run_for(wanted, started, memory, start=START, seconds=60))
+    later = START + datetime.timedelta(hours=10)
+    asyncio.run(run_for(wanted, started, memory, start=later, seconds=1))
+    assert started.times == [f"20260101-{hour:02}0000" for hour in (6, 7, 8, 9, 10)]
+    outcomes = [each.outcome for each in memory.state.past]
+    assert outcomes == ["missed"] * 5 + ["started"] * 5
+
+
+def test_a_paused_schedule_starts_nothing_and_leaves_out_what_passed(memory: Memory) -> None:
+    def paused(state: ScheduleState | None) -> ScheduleState:
+        return replace(state or ScheduleState(planned=START), paused_at=START)
+
+    def resumed(planned: datetime.datetime | None) -> Callable[[Any], ScheduleState]:
+        def change(state: ScheduleState) -> ScheduleState:
+            return replace(
+                state,
+                paused_at=None,
+                planned=planned or state.planned,
+                resumed=planned is None,
+            )
+
+        return change
+
+    started, wanted = Started(), schedules()
+    memory.change(paused)
+    asyncio.run(run_for(wanted, started, memory, start=START, seconds=3 * HOUR_S))
+    assert not started.runs
+    later = START + datetime.timedelta(hours=3.5)
+    memory.change(resumed(later))
+    asyncio.run(run_for(wanted, started, memory, start=later, seconds=HOUR_S))
+    assert started.times == ["20260101-040000"]
+    memory.change(paused)
+    memory.change(resumed(None))
+    later = START + datetime.timedelta(hours=9.5)
+    asyncio.run(run_for(wanted, started, memory, start=later, seconds=60))
+    assert started.times == ["20260101-040000", "20260101-090000"]
+    assert not memory.state.resumed
+
+
+def test_failures_in_a_row_pause_a_schedule(memory: Memory) -> None:
+    started, wanted = Started(), schedules(pause_after=2)
+    started.fails = True
+    asyncio.run(run_for(wanted, started, memory, start=START, seconds=6 * HOUR_S))
+    assert len(started.runs) == 2
+    state = memory.state
+    assert state.paused_at is not None
+    assert state.paused_why == "2 runs in a row have failed"
+
+
+def test_a_run_starts_late_by_its_jitter(memory: Memory) -> None:
+    (wanted,) = schedules(jitter="30m")
+    started = Started()
+    asyncio.run(run_for([wanted], started, memory, start=START, seconds=6 * HOUR_S))
+    due = [wanted.due(each.at) for each in memory.state.past]
+    assert len(due) in (5, 6)
+    late = [started.times_of[run] - at for run, at in zip(started.runs, due, strict=True)]
+    assert all(datetime.timedelta() <= each <= datetime.timedelta(seconds=31) for each in late)

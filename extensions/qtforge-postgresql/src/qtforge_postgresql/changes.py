@@ -31,6 +31,7 @@ __all__ = [
     "claim",
     "drain",
     "import_archive",
+    "keep_value",
     "listen",
     "note_needs",
     "pause_pool",
@@ -71,6 +72,10 @@ _DRAIN: Final = """UPDATE {s}.owners SET draining = %s, changed = clock_timestam
     WHERE owner = %s AND expires > clock_timestamp()"""
 _PAUSE: Final = "INSERT INTO {s}.paused_pools VALUES (%s) ON CONFLICT (pool) DO NOTHING"
 _RESUME: Final = "DELETE FROM {s}.paused_pools WHERE pool = %s"
+_KEEP_NEW: Final = "INSERT INTO {s}.kept_values VALUES (%s, 1, %b) ON CONFLICT (key) DO NOTHING"
+_KEEP: Final = """UPDATE {s}.kept_values SET data = %b, revision = revision + 1
+    WHERE key = %s AND revision = %s"""
+_DROP_KEPT: Final = "DELETE FROM {s}.kept_values WHERE key = %s AND revision = %s"
 _LISTEN: Final = """INSERT INTO {s}.listeners VALUES (%s, %s, %s) ON CONFLICT (name)
     DO UPDATE SET topics = excluded.topics, capacity = excluded.capacity"""
 _PUBLISH: Final = """INSERT INTO {s}.publications (listener, message_id, at, checksum, payload)
@@ -223,6 +228,22 @@ def pause_pool(pool: str, *, paused: bool) -> Change:
         return bool(group.session.execute(statement, (pool,)).rowcount)
 
     return Change(Write(do=do), wakes=True)
+
+
+def keep_value(key: str, data: bytes | None, revision: int) -> Change:
+    """Return the change that keeps a shared value; its outcome is whether it was kept."""
+    values: tuple[object, ...]
+    if data is None:
+        statement, values = _DROP_KEPT, (key, revision)
+    elif revision:
+        statement, values = _KEEP, (data, key, revision)
+    else:
+        statement, values = _KEEP_NEW, (key, data)
+
+    def do(group: Group) -> bool:
+        return bool(group.session.execute(statement, values).rowcount)
+
+    return Change(Write(do=do))
 
 
 def post(run_id: str, message_id: str, encoded: Encoded) -> Change:

@@ -46,6 +46,7 @@ from qtforge_sdk.journal import (
     JournalOwner,
     JournalSettings,
     JournalStatistics,
+    KeptValue,
     Ownership,
     PoolState,
     Posted,
@@ -64,6 +65,7 @@ from qtforge_sdk.journal_kit.archive import unpack
 from qtforge_sdk.journal_kit.drop_log import DropLog
 from qtforge_sdk.journal_kit.encoding import encode_message, encode_publication, to_us
 from qtforge_sdk.journal_kit.jobs import Append, Create, Job
+from qtforge_sdk.journal_kit.kept_values import check_kept
 from qtforge_sdk.journal_kit.reader import Reader
 from qtforge_sdk.journal_kit.writer import Writer
 from qtforge_sdk.records import RunStarted
@@ -435,6 +437,16 @@ class PostgresqlJournal:
         """Let no process take queued runs of a pool; see `Journal`."""
         check_text("", "a pool", pool)
         return bool(await self._write(changes.pause_pool(pool, paused=paused)))
+
+    async def kept_values(self, prefix: str) -> Sequence[KeptValue]:
+        """Return the shared values whose keys begin with a text; see `Journal`."""
+        return await self._read(lambda queries: queries.kept_values(prefix))
+
+    async def keep_value(self, key: str, data: bytes | None, revision: int) -> bool:
+        """Keep a shared value, unless it was changed since it was read; see `Journal`."""
+        check_kept(key, data)
+        check_text("", "a value", key)
+        return bool(await self._write(changes.keep_value(key, data, revision)))
 
     async def statistics(self) -> JournalStatistics:
         """Count runs, timers and messages; see `Journal`."""

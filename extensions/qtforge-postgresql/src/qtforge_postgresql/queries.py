@@ -26,6 +26,7 @@ from qtforge_sdk.journal import (
     InboxEntry,
     InboxMessage,
     JournalOwner,
+    KeptValue,
     PoolState,
     PostedMessage,
     Publication,
@@ -125,6 +126,8 @@ _OWNERS: Final = """SELECT owner, pid, host, started, extract(epoch FROM lease):
     extract(epoch FROM expires - clock_timestamp())::float8, draining, announced,
     (SELECT count(*) FROM {s}.runs WHERE runs.owner = owners.owner AND finished_at IS NULL)
     FROM {s}.owners WHERE expires > clock_timestamp() ORDER BY started, owner"""
+_KEPT_VALUES: Final = """SELECT key, revision, data FROM {s}.kept_values
+    WHERE starts_with(key, %s) ORDER BY key"""
 _POOLS: Final = f"""WITH unfinished AS (
         SELECT pool, status, {ALIVE} AS lives, greatest(started_at, not_before) AS at
         FROM {{s}}.runs WHERE finished_at IS NULL
@@ -321,6 +324,13 @@ class Queries:
                 runs=row[8],
             )
             for row in self.session.rows(_OWNERS)
+        )
+
+    def kept_values(self, prefix: str) -> tuple[KeptValue, ...]:
+        """Return the shared values whose keys begin with a text; see `Journal`."""
+        rows = self.session.rows(_KEPT_VALUES, (prefix,))
+        return tuple(
+            KeptValue(key=key, revision=number, data=bytes(data)) for key, number, data in rows
         )
 
     def pools(self) -> tuple[PoolState, ...]:

@@ -189,7 +189,14 @@ _LIMITS: Final = (
         PRIMARY KEY (topic, plugin)
     )""",
 )
-_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _RESTING, _NODES, _LIMITS)
+_KEPT: Final = (
+    """CREATE TABLE {s}.kept_values (
+        key text COLLATE "C" PRIMARY KEY,
+        revision bigint NOT NULL,
+        data bytea NOT NULL
+    )""",
+)
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _RESTING, _NODES, _LIMITS, _KEPT)
 """The statements at index n migrate from version n to version n + 1."""
 VERSION: Final = len(_MIGRATIONS)
 """The version of the tables that this version of the distribution reads and writes."""

@@ -1,4 +1,4 @@
-"""Endpoints of the host: workflows, plugins, topics, health, schedules, and the process itself."""
+"""Endpoints of the host: workflows, plugins, topics, health, and the process itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ __all__ = [
     "draw_workflow",
     "list_patches",
     "list_plugins",
-    "list_schedules",
     "list_topics",
     "list_workflows",
     "metrics",
@@ -57,11 +56,6 @@ async def list_plugins(call: Call) -> Answer:
 async def list_topics(call: Call) -> Answer:
     """List the handlers of every topic."""
     return Answer(await _host(call).topics())
-
-
-async def list_schedules(call: Call) -> Answer:
-    """List schedules."""
-    return Answer(_host(call).schedules())
 
 
 async def show_health(call: Call) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qtforge_host.api import documents
-from qtforge_host.serving.http import listings, nodes, runs, schemas
+from qtforge_host.serving.http import listings, nodes, runs, schedules, schemas
 from qtforge_host.serving.http.metrics import METRICS_TYPE
 from qtforge_host.serving.http.requests import ARCHIVE, Endpoint
 from qtforge_host.serving.http.sse import EVENTS_TYPE, LAST_ID, live_events
@@ -187,8 +187,37 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         method="GET", path="/v1/schedules", name="listSchedules", scope="read",
-        handler=listings.list_schedules, answers={200: documents.Schedules},
+        handler=schedules.list_schedules, answers={200: documents.Schedules},
         summary="List schedules, their next times and their last runs.",
+    ),
+    Endpoint(
+        method="GET", path="/v1/schedules/{name}", name="showSchedule", scope="read",
+        handler=schedules.show_schedule, answers={200: documents.ScheduleDocument},
+        summary="Show a schedule, what became of its last planned times, and the next ones.",
+    ),
+    Endpoint(
+        method="POST", path="/v1/schedules/{name}/pause", name="pauseSchedule", scope="operate",
+        handler=schedules.pause_schedule, body=schemas.Reason,
+        answers={200: documents.ScheduleDocument},
+        summary="Let a schedule start nothing until it is resumed.",
+    ),
+    Endpoint(
+        method="POST", path="/v1/schedules/{name}/resume", name="resumeSchedule", scope="operate",
+        handler=schedules.resume_schedule, body=schemas.ResumeSchedule,
+        answers={200: documents.ScheduleDocument},
+        summary="Let a paused schedule start runs again.",
+    ),
+    Endpoint(
+        method="POST", path="/v1/schedules/{name}/trigger", name="triggerSchedule",
+        scope="operate", handler=schedules.trigger_schedule, body=schemas.TriggerSchedule,
+        answers={202: documents.ScheduleRuns},
+        summary="Queue a run of a schedule now.",
+    ),
+    Endpoint(
+        method="POST", path="/v1/schedules/{name}/backfill", name="backfillSchedule",
+        scope="operate", handler=schedules.backfill_schedule, body=schemas.BackfillSchedule,
+        answers={200: documents.ScheduleRuns, 202: documents.ScheduleRuns},
+        summary="Queue the runs of planned times of the past.",
     ),
     Endpoint(
         method="GET", path="/v1/health", name="showHealth", scope="read",

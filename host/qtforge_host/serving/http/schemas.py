@@ -135,6 +135,27 @@ class Request(_Given, frozen=True, kw_only=True):
     plugin: Name | None = None
 
 
+class ResumeSchedule(_Given, frozen=True, kw_only=True):
+    """Whether planned times that passed meanwhile are made up."""
+
+    catch_up: bool = False
+
+
+class TriggerSchedule(_Given, frozen=True, kw_only=True):
+    """Whether to start a run while another one of the schedule is unfinished."""
+
+    force: bool = False
+
+
+class BackfillSchedule(_Given, frozen=True, kw_only=True):
+    """The planned times whose runs are started: from one moment up to another."""
+
+    since: datetime.datetime
+    until: datetime.datetime
+    dry_run: bool = False
+    again: bool = False
+
+
 class Publish(_Given, frozen=True, kw_only=True):
     """A message for the subscribers of a topic."""
 

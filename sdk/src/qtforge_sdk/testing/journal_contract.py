@@ -33,6 +33,7 @@ from qtforge_sdk.records import (
     Record,
 )
 from qtforge_sdk.testing._journal_following import FollowingContract
+from qtforge_sdk.testing._journal_kept import KeptValuesContract
 from qtforge_sdk.testing._journal_limits import LimitsContract
 from qtforge_sdk.testing._journal_listing import ListingContract
 from qtforge_sdk.testing._journal_messages import (
@@ -438,6 +439,7 @@ class JournalContract(
     TakingContract,
     NodesContract,
     LimitsContract,
+    KeptValuesContract,
     PublicationContract,
     SecretsContract,
 ):

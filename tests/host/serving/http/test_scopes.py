@@ -22,7 +22,8 @@ SCOPE_OF_ROUTES = {
         "GET /v1/runs/{run_id}/graph", "GET /v1/runs/{run_id}/export", "GET /v1/inbox",
         "GET /v1/workflows", "GET /v1/workflows/{name}", "GET /v1/workflows/{name}/graph",
         "GET /v1/workflows/{name}/patches",
-        "GET /v1/plugins", "GET /v1/topics", "GET /v1/schedules", "GET /v1/health",
+        "GET /v1/plugins", "GET /v1/topics", "GET /v1/health",
+        "GET /v1/schedules", "GET /v1/schedules/{name}",
         "GET /v1/events", "GET /readyz", "GET /metrics",
         "GET /v1/nodes", "GET /v1/nodes/{name}", "GET /v1/pools",
     },
@@ -32,6 +33,8 @@ SCOPE_OF_ROUTES = {
         "POST /v1/runs/{run_id}/pause", "POST /v1/runs/{run_id}/resume",
         "POST /v1/runs/{run_id}/retry", "POST /v1/runs/{run_id}/fork",
         "POST /v1/runs/{run_id}/amend", "POST /v1/request", "POST /v1/publish",
+        "POST /v1/schedules/{name}/pause", "POST /v1/schedules/{name}/resume",
+        "POST /v1/schedules/{name}/trigger", "POST /v1/schedules/{name}/backfill",
     },
     "admin": {
         "POST /v1/runs/prune", "POST /v1/runs/import",

@@ -1,0 +1,1 @@
+"""Schedules: when workflows are started by the clock, and what came of each planned time."""

@@ -1,0 +1,63 @@
+"""`JournalScheduledRuns`: the runs of schedules in a journal."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from qtforge_host.api.client import RunClient
+from qtforge_host.api.schedules import input_of
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.runs.errors import RunEndedError
+from qtforge_host.runs.supervisor import Durable
+from qtforge_host.schedules.schedule import Schedule
+from qtforge_host.serving.scheduler import RunEnd
+from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.records import QueueEntry
+from qtforge_sdk.run_status import UNFINISHED
+
+__all__ = ["JournalScheduledRuns"]
+
+
+class JournalScheduledRuns:
+    """Queues the runs of schedules; implements `ScheduledRuns`.
+
+    Args:
+        durable: The journal, with what executes runs on it.
+        client: Cancels runs.
+        expressions: Evaluates expressions in the inputs of schedules.
+    """
+
+    def __init__(self, durable: Durable, client: RunClient, expressions: Expressions) -> None:
+        self._durable = durable
+        self._client = client
+        self._expressions = expressions
+
+    async def start(self, schedule: Schedule, run_id: str, given: Mapping[str, Any]) -> None:
+        """Queue a schedule's workflow as the run of that name; see `ScheduledRuns`."""
+        engine = self._durable.engine
+        workflow = engine.workflows.declared(schedule.workflow)
+        await engine.enqueue(workflow, given, QueueEntry(pool=schedule.pool), run_id=run_id)
+
+    async def cancel(self, run_id: str, reason: str) -> None:
+        """Cancel a run, unless it has ended; see `ScheduledRuns`."""
+        with contextlib.suppress(RunEndedError, RunNotFoundError):
+            await self._client.cancel(run_id, reason=reason, timeout=0)
+
+    async def end(self, run_id: str) -> RunEnd:
+        """Return how a run has ended, if it has; see `ScheduledRuns`."""
+        try:
+            status = (await self._durable.journal.summary(run_id)).status
+        except RunNotFoundError:  # it was pruned
+            return "succeeded"
+        if status in UNFINISHED:
+            return "unfinished"
+        return "failed" if status in ("failed", "compensated") else "succeeded"
+
+    async def given(
+        self, schedule: Schedule, planned: datetime.datetime, previous: datetime.datetime | None
+    ) -> Mapping[str, Any]:
+        """Return the input of the run of a planned time; see `ScheduledRuns`."""
+        return await input_of(self._expressions, schedule, planned, previous)
