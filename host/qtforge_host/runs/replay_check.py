@@ -115,6 +115,7 @@ class Replayer:
         """
         known, end = _until_end(records)
         state = RunState.from_records(run_id, known)
+        state.resumed = True  # so that no branch is executed before all have looked at the journal
         name = state.workflow
         try:
             workflow = self._workflows.recorded(state)
@@ -150,6 +151,8 @@ class Replayer:
         code = asyncio.ensure_future(workflow.orchestrator.execute(run))
         try:
             in_time = await _until_quiet(code, recording, run)
+            if code.done():  # a branch that was cut off may have come to an end of its own
+                recording.next, recording.sleeps = None, False
         finally:
             control.is_stopped = True  # so that its end is not recorded
             code.cancel()

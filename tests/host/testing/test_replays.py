@@ -179,6 +179,34 @@ def test_a_definition_in_toml_is_that_of_the_journal(
     assert found.verdict == "same"
 
 
+def test_branches_that_were_cut_off_or_in_time_are_no_more_to_do(
+    workflows: WorkflowKit, tmp_path: Path
+) -> None:
+    @workflow("race")
+    async def race(run: Run) -> Any:
+        async def branch(number: int) -> int:
+            await run.request(f"book {number}", "stock.book", {})
+            if number == 2:
+                await run.wait_event("never")
+            await run.sleep(f"{number + 1}h", name=f"sleep {number}")
+            await run.request(f"ship {number}", "stock.ship", {})
+            return number
+
+        first = await run.gather(*map(branch, range(4)), first=2, concurrency=2)
+        await run.gather(run.request("late", "stock.ship", {}), deadline="1d")
+        return first
+
+    workflows.add(race)
+    workflows.fake("stock.book", {"ok": True})
+    workflows.fake("stock.ship", {"ok": True})
+    run = workflows.run("race")
+    workflows.advance("1d")
+    assert (run.status, run.result) == ("succeeded", [0, 1, None, None])
+    run.export(tmp_path / "race.qtforge-run")
+    (found,) = workflows.replay(tmp_path / "race.qtforge-run")
+    assert str(found.replayed) == "same"
+
+
 def test_a_run_whose_workflow_is_gone_has_diverged(workflows: WorkflowKit, exported: Path) -> None:
     with PluginTestHost(exported / "again") as host, WorkflowKit(host) as kit:
         found = kit.replay(exported / "waiting.qtforge-run")
