@@ -131,6 +131,17 @@ first = 1
     + book("slow", where="blocks.ways.stages", more=", turns = 300")
     + book("after_slow", 'needs = ["slow"]', where="blocks.ways.stages")
 )
+LAST = """
+[[finally]]
+name = "tell"
+operation = "shelf.book"
+message = { name = "told ${run.status} ${run.error == null ? '' : run.error.code}" }
+[[finally]]
+name = "each"
+foreach = [1, 2]
+operation = "shelf.book"
+message = { name = "told ${item}", bad = "${item == 2}" }
+"""
 REDUCE = """reduce = { initial = "", value = "${total + item.load}" }
 """
 
@@ -156,6 +167,11 @@ CASES: dict[str, str] = {
     "the first way, and then a failure": 'kind = "graph"\n'
     + FIRST
     + book("end", 'needs = ["ask"]', more=", bad = true"),
+    "a success, and what is done last": 'kind = "graph"\n' + book("before") + LAST,
+    "a failure, and what is done last": 'kind = "sequential"\n'
+    + book("before")
+    + book("bad", more=", bad = true")
+    + LAST,
     "graph that cuts off": 'kind = "graph"\non_failure = "cancel"\n' + BAD_MIDDLE,
 }
 
@@ -210,7 +226,7 @@ def begun_after_a_failure(records: Any) -> list[str]:
     for record in records:
         if isinstance(record, StepFailed) and record.required and "." not in record.step:
             failed = True  # as a whole
-        elif isinstance(record, StepStarted) and record.topic:
+        elif isinstance(record, StepStarted) and record.topic and "finally/" not in record.step:
             unit = record.step.partition(".")[0]
             if failed and unit not in begun:
                 found.append(unit)

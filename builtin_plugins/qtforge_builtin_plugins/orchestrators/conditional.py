@@ -16,10 +16,11 @@ from qtforge_builtin_plugins.orchestrators.rules import Decision, Rule, decide, 
 from qtforge_builtin_plugins.orchestrators.stage_amendments import stage_amendment_problems
 from qtforge_builtin_plugins.orchestrators.stage_checks import STEP_MEMBERS, check_stages
 from qtforge_builtin_plugins.orchestrators.stage_repeats import steps_repeated_with
-from qtforge_builtin_plugins.orchestrators.stage_runner import run_stages
+from qtforge_builtin_plugins.orchestrators.stage_runner import conclude_stages, run_stages
 from qtforge_builtin_plugins.orchestrators.stages import Stage, StagedDefinition
 from qtforge_sdk import (
     DefinitionChecker,
+    ErrorInfo,
     OperationError,
     Orchestrator,
     Run,
@@ -132,6 +133,7 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
             for target, label in choices
         ]
         nodes.append(Node(id=END, label="end", kind="end"))
+        drawing.add_last()
         return Graph(
             title=definition.name,
             nodes=tuple(nodes),
@@ -157,6 +159,14 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
         if _DECISION in steps and len(after.stages) != len(before.stages):
             reasons.append(f"'{_DECISION}' has begun: no stage can come before it")
         return reasons
+
+    def concludes(self, definition: ConditionalDefinition) -> bool:
+        """Return whether the definition has stages that are done last."""
+        return bool(definition.finally_)
+
+    async def conclude(self, run: Run, status: str, error: ErrorInfo | None) -> None:
+        """Do the stages that are done last."""
+        await conclude_stages(run, status, error)
 
     def repeated_with(
         self,

@@ -37,6 +37,7 @@ class StageDrawing:
 
     def __init__(self, definition: StagedDefinition) -> None:
         self._blocks = definition.blocks
+        self._definition = definition
         self.nodes: list[Node] = [start_node()]
         self.edges: list[Edge] = []
         self.groups: list[Group] = []
@@ -46,12 +47,23 @@ class StageDrawing:
         """Return the graph of a workflow that ends after its stages."""
         self.nodes.append(Node(id=END, label="end", kind="end"))
         self.edges += [Edge(source=each, target=END) for each in self.last]
+        self.add_last()
         return Graph(
             title=title,
             nodes=tuple(self.nodes),
             edges=tuple(self.edges),
             groups=tuple(self.groups),
         )
+
+    def add_last(self) -> None:
+        """Draw the stages that are done last, after the end, however it is reached."""
+        before = END
+        for stage in self._definition.finally_:
+            identity = f"finally {stage.name}"
+            self.nodes.append(_node(stage, identity))
+            self.edges.append(Edge(source=before, target=identity, label="finally", dashed=True))
+            self._ways(stage, "finally/", identity, self.nodes, self.groups)
+            before = identity
 
     def _row(
         self,

@@ -12,9 +12,9 @@ from qtforge_builtin_plugins.orchestrators.needs import GraphBlock, GraphStage, 
 from qtforge_builtin_plugins.orchestrators.stage_amendments import stage_amendment_problems
 from qtforge_builtin_plugins.orchestrators.stage_checks import check_stages
 from qtforge_builtin_plugins.orchestrators.stage_repeats import steps_repeated_with
-from qtforge_builtin_plugins.orchestrators.stage_runner import run_stages
+from qtforge_builtin_plugins.orchestrators.stage_runner import conclude_stages, run_stages
 from qtforge_builtin_plugins.orchestrators.stages import StagedDefinition
-from qtforge_sdk import DefinitionChecker, Orchestrator, Run, StepResult
+from qtforge_sdk import DefinitionChecker, ErrorInfo, Orchestrator, Run, StepResult
 from qtforge_sdk.checkpoints import Ended
 from qtforge_sdk.graphs import Graph
 
@@ -65,6 +65,14 @@ class GraphOrchestrator(Orchestrator[GraphDefinition]):
     ) -> list[str]:
         """Return the reasons against an amendment."""
         return stage_amendment_problems(before, after, steps)
+
+    def concludes(self, definition: GraphDefinition) -> bool:
+        """Return whether the definition has stages that are done last."""
+        return bool(definition.finally_)
+
+    async def conclude(self, run: Run, status: str, error: ErrorInfo | None) -> None:
+        """Do the stages that are done last."""
+        await conclude_stages(run, status, error, by_needs(run.definition.concurrency))
 
     def repeated_with(
         self,

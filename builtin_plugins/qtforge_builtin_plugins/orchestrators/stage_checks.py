@@ -21,7 +21,7 @@ from qtforge_builtin_plugins.orchestrators.stages import (
     StagedDefinition,
     blocks_of,
 )
-from qtforge_sdk import DefinitionChecker, StepResult
+from qtforge_sdk import DefinitionChecker, ErrorInfo, StepResult
 from qtforge_sdk.orchestrators import Unreachable
 from qtforge_sdk.validation import did_you_mean
 
@@ -41,6 +41,12 @@ _EACH_MEMBERS: Final[Mapping[str, Any]] = MappingProxyType(
     }
 )
 _NO_NAMES: Final[Mapping[str, Any]] = MappingProxyType({})
+_ENDED_RUN: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        **dict.fromkeys(("id", "workflow", "started_at", "status")),
+        "error": MappingProxyType(dict.fromkeys(ErrorInfo.__struct_fields__)),
+    }
+)
 _KINDS: Final = ("operation", "workflow", "block", "switch", "fail")
 _OPERATION_ONLY: Final = (
     "message",
@@ -63,6 +69,7 @@ def check_stages(definition: StagedDefinition, checker: DefinitionChecker) -> Ma
     """
     checks = _Checks(definition, checker)
     members = checks.stages(definition.stages, "stages", _NO_NAMES, _NO_NAMES)
+    checks.last(definition.finally_, members)
     checks.blocks()
     return members
 
@@ -108,6 +115,30 @@ class _Checks:
             self._compensation(stage, places[id(stage)], after, names)
         return {**outer, **table}
 
+    def last(self, stages: Sequence[Stage], members: Mapping[str, Any]) -> None:
+        """Check the stages that are done last; they know how the run ends."""
+        self.stages(stages, "finally", members, {"run": _ENDED_RUN})
+        for place, stage in enumerate(stages):
+            path = f"finally[{place}]"
+            if stage.compensation is not None:
+                what = "nothing undoes a stage that is done last"
+                self.checker.problem(f"{path}.compensation", what, "remove it")
+            for each in self._with_blocks(stage):
+                if each.workflow is not None or any(case.workflow for case in each.switch):
+                    what = f"'{each.name}' runs a workflow, which a stage that is done last can't"
+                    self.checker.problem(path, what, "request an operation")
+
+    def _with_blocks(self, stage: Stage) -> Iterator[Stage]:
+        """Yield a stage and those of all blocks that it may do."""
+        left, seen = [stage], set[str]()
+        while left:
+            each = left.pop()
+            yield each
+            for name in blocks_of(each):
+                if name not in seen and name in self.definition.blocks:
+                    seen.add(name)
+                    left += self.definition.blocks[name].stages
+
     def blocks(self) -> None:
         """Check every block, after the stages that do it."""
         blocks = self.definition.blocks
@@ -149,7 +180,7 @@ class _Checks:
             if stage.name in seen:
                 self.checker.problem(where, f"there are two stages '{stage.name}'")
             elif stage.name in outer:
-                what = f"there is a stage '{stage.name}' outside of the block, too"
+                what = f"there is another stage '{stage.name}' that its expressions can use"
                 self.checker.problem(where, what, "give it another name")
             if not stage.name.isidentifier():
                 fix = "use letters, digits and _, so that expressions can name it"

@@ -24,15 +24,18 @@ from qtforge_builtin_plugins.orchestrators.stages import (
     OnFailure,
     Reduce,
     Stage,
+    StagedDefinition,
 )
-from qtforge_sdk import Compensation, OperationError, Run, StepResult, Template
+from qtforge_sdk import Compensation, ErrorInfo, OperationError, Run, StepResult, Template
 from qtforge_sdk.errors import ExpressionError, StageFailedError
+from qtforge_sdk.runs import CONCLUSION
 
 __all__ = [
     "Execute",
     "Outcome",
     "StageScope",
     "Stages",
+    "conclude_stages",
     "in_order",
     "parts_of",
     "run_stages",
@@ -49,6 +52,7 @@ Execute = Callable[["StageScope", Stages, Block | None], Awaitable[None]]
 """Runs all stages of a scope, of a block or of the run, in the order of the kind."""
 
 _NO_NAMES: Final[Mapping[str, Any]] = MappingProxyType({})
+_ITEM: Final = re.compile(r"\[\d+\]")
 _PART: Final = re.compile(r"[.\[#/]")
 _FOLDED_AT_ONCE: Final = 1000  # results, between which the event loop gets its turn
 _FAILURES: Final = (StageFailedError, ExpressionError, OperationError)
@@ -98,9 +102,13 @@ class StageScope:
         """
         step = self.prefix + stage.name
         try:
-            if stage.when is not None and not await self._holds_when(stage.when, step):
-                await self._run.skip(step, f"when = {stage.when}")
-                return "skipped"
+            if stage.when is not None:
+                holds = await self._holds_when(stage.when, step, required is not False)
+                if holds is None:
+                    return "warning"
+                if not holds:
+                    await self._run.skip(step, f"when = {stage.when}")
+                    return "skipped"
             is_required = stage.required if required is None else required
             if stage.foreach is None:
                 await self._one(stage, step, self.names, is_required)
@@ -129,6 +137,27 @@ class StageScope:
         named = [(s.name, steps.get(self.prefix + s.name) or left_out.get(s.name)) for s in stages]
         return {name: step.data for name, step in named if step is not None}
 
+    def recall(self, stages: Sequence[Stage]) -> None:
+        """Let expressions see stages as the journal has them; those that did not begin as skipped.
+
+        Args:
+            stages: Stages that were done before, also by another process.
+        """
+        steps = self._run.steps
+        for stage in stages:
+            step = self.prefix + stage.name
+            if stage.foreach is not None:
+                count = sum(
+                    _ITEM.fullmatch(each, len(step)) is not None
+                    for each in steps
+                    if each.startswith(step)
+                )
+                self._more[stage.name] = _Items(self.work, step, count, 0).summary()
+                if (reduced := steps.get(f"{step}/reduced")) is not None:
+                    self._more[stage.name]["reduced"] = reduced.data
+            self._show(stage.name, step)
+        self.leave_out(stages)
+
     async def rendered(self, template: Any, names: Mapping[str, Any] | None = None) -> Any:
         """Return a template's value.
 
@@ -148,12 +177,13 @@ class StageScope:
     async def _holds(self, condition: str, names: Mapping[str, Any]) -> bool:
         return await self._run.compute(lambda: self._run.evaluate(condition, names))
 
-    async def _holds_when(self, condition: str, step: str) -> bool:
+    async def _holds_when(self, condition: str, step: str, required: bool) -> bool | None:
+        """Return whether a stage is to be done; None where that failed, and is a warning."""
         try:
             return await self._holds(condition, self.names)
         except ExpressionError as error:
-            await self._settled(step, _raise(error), required=True)
-            raise  # the step has raised it already
+            await self._settled(step, _raise(error), required)
+            return None
 
     async def _settled(self, step: str, work: Awaitable[Any], required: bool) -> Any:
         """Record what a part came to that consists of others, or that failed before its step."""
@@ -482,6 +512,29 @@ async def run_stages(run: Run, execute: Execute = in_order) -> StageScope:
     scope = StageScope(RunWork(run, execute))
     await execute(scope, lambda: run.definition.stages, None)
     return scope
+
+
+async def conclude_stages(
+    run: Run, status: str, error: ErrorInfo | None, execute: Execute = in_order
+) -> None:
+    """Do the stages that are done last, one after the other; their failures are warnings.
+
+    Args:
+        run: The run; its definition is a `StagedDefinition`.
+        status: How it ends, for expressions: ``run.status``.
+        error: Why it did not succeed, or None: ``run.error``.
+        execute: Runs the stages of blocks.
+    """
+    definition: StagedDefinition = run.definition
+    # In the journal first: a resumed run tells the same, whatever was sent to it meanwhile.
+    ends = await run.step(f"{CONCLUSION}run/status", lambda: {"status": status, "error": error})
+    about = {**run.render("${run}"), **ends}
+    work = RunWork(run, execute)
+    main = StageScope(work)
+    main.recall(definition.stages)
+    scope = StageScope(work, CONCLUSION, main, {"run": about})
+    for stage in definition.finally_:
+        await scope.do(stage, required=False)
 
 
 async def _raise(error: Exception) -> None:

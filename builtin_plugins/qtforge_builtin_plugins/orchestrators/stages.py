@@ -192,11 +192,13 @@ class StagedDefinition(Definition, frozen=True, kw_only=True):
         stages: The stages.
         blocks: The blocks by their names.
         on_failure: What happens to the other items, and stages, when one fails.
+        finally_: ``finally``: the stages that are done last, in order, however the run ends.
     """
 
     stages: tuple[Stage, ...] = ()
     blocks: Mapping[str, Block] = msgspec.field(default_factory=dict)
     on_failure: OnFailure = "stop"
+    finally_: tuple[Stage, ...] = msgspec.field(default=(), name="finally")
 
 
 def blocks_of(stage: Stage) -> list[str]:

@@ -98,6 +98,7 @@ class Control:
         self._parent = parent
         self._on_checkpoint = on_checkpoint
         self._scope: CancelScope | None = None  # of the caller's task, while it executes the run
+        self.concludes = False
         self._may_interrupt = False
         self.amendments: list[InboxMessage] = []
         self._pause: PauseRequested | None = None
@@ -144,6 +145,8 @@ class Control:
     def winds_down(self) -> bool:
         """Whether no new step may begin: the run is cancelled, compensated or out of time."""
         state = self._log.state
+        if self.concludes:
+            return False
         return self.is_over or state.compensating or state.cancel_requested is not None
 
     @property
@@ -335,6 +338,8 @@ class Control:
             asyncio.CancelledError: The run was cancelled before there was a task to cancel:
                 while no process executed it, or by a process that died before it was done.
         """
+        if self.concludes:
+            return
         if self.cancel_requested is not None:
             raise asyncio.CancelledError
         if self._pause is not None:
@@ -365,7 +370,7 @@ class Control:
         Not between the choice of a step and the step: it would run in the place of one that
         the amendment inserts before it, and a resumed run would do them in the other order.
         """
-        if self.amendments:
+        if self.amendments and not self.concludes:
             async with self._amending:
                 while self.amendments:
                     message = self.amendments.pop(0)

@@ -147,6 +147,10 @@ class RunExecution:
             if self._control.rests is not None:  # its code swallowed the interruption
                 ending = self._wait()
             else:
+                if self._concludes:
+                    await self._end(self._conclude("succeeded"))
+                    if self._released:
+                        return
                 failure = await self._succeeded(result, summary)
                 if failure is None:
                     return
@@ -275,7 +279,9 @@ class RunExecution:
     async def _failed(self, error: ErrorInfo) -> None:
         await self._run.cancel_children()
         undone, sound = await self._run.compensate()
-        await self._finish("compensated" if undone and sound else "failed", error=error)
+        status: RunStatus = "compensated" if undone and sound else "failed"
+        await self._conclude(status, error)
+        await self._finish(status, error=error)
 
     async def _cancelled(self) -> None:
         if self._control.is_stopped:
@@ -286,13 +292,30 @@ class RunExecution:
         if asked is not None and asked.by:
             error = ErrorInfo(code="run.cancelled", message=f"cancelled by {asked.by}")
         await self._run.cancel_children()
-        if self._run.definition.on_cancel == "compensate":
-            if asked is None:  # so that a process that resumes it here continues the compensation
-                await self._log.append(
-                    RunCancelRequested(run_id=self._run.id, at=self._clock.now())
-                )
+        undoes = self._run.definition.on_cancel == "compensate"
+        if asked is None and (undoes or self._concludes):
+            # So that a process that resumes it here continues the compensation and the end.
+            await self._log.append(RunCancelRequested(run_id=self._run.id, at=self._clock.now()))
+        if undoes:
             await self._run.compensate()
+        await self._conclude("cancelled", error)
         await self._finish("cancelled", error=error)
+
+    @property
+    def _concludes(self) -> bool:
+        return self._workflow.orchestrator.concludes(self._run.definition)
+
+    async def _conclude(self, status: RunStatus, error: ErrorInfo | None = None) -> None:
+        """Do the run's last steps; their failures do not change how it ends."""
+        if not self._concludes:
+            return
+        self._run.begin_conclusion()
+        try:
+            await self._workflow.orchestrator.conclude(self._run, status, error)
+        except (StaleOwnerError, StorageError):
+            raise
+        except Exception as failure:  # noqa: BLE001 - a plugin's code
+            _LOG.warning("%s: its last steps failed: %s", self._run.id, failure)
 
     async def _rest(self, pause: PauseRequested) -> None:
         await self._log.append(

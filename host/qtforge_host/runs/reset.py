@@ -40,6 +40,7 @@ from qtforge_sdk.records import (
     TimerFired,
     TimerSet,
 )
+from qtforge_sdk.runs import CONCLUSION
 from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["ResetAmendment", "forked", "reset_run", "steps_again"]
@@ -80,6 +81,11 @@ class _Steps:
         for place, record in enumerate(records):
             self._take(place, record)
 
+    @property
+    def concluding(self) -> set[str]:
+        """The steps that were done last, whatever came; they are always done again."""
+        return {step for step in self.places if step.startswith(CONCLUSION)}
+
     def _take(self, place: int, record: Record) -> None:
         match record:
             case StepStarted() | StepFailed(will_retry=True) | StepFailed(cut=True):
@@ -88,7 +94,7 @@ class _Steps:
             case StepSucceeded() | StepFailed() | StepSkipped():
                 self.places[record.step] = place
                 self.open.discard(record.step)
-                if isinstance(record, StepFailed):
+                if isinstance(record, StepFailed) and not record.step.startswith(CONCLUSION):
                     (self.failed if record.required else self.optional).add(record.step)
             case TimerSet():
                 self.timers.add(record.name)
@@ -155,7 +161,7 @@ def steps_again(
     wanted = steps.compensated | ({stage} if stage is not None else _innermost(steps.failed))
     if not wanted and not steps.open - steps.timers:
         wanted = steps.optional
-    again = steps.open | steps.repeated(wanted, workflow)
+    again = steps.open | steps.concluding | steps.repeated(wanted, workflow)
     return sorted(again, key=steps.places.__getitem__)
 
 

@@ -65,7 +65,7 @@ from qtforge_sdk.records import (
     TimerFired,
     TimerSet,
 )
-from qtforge_sdk.runs import EvaluationScope
+from qtforge_sdk.runs import CONCLUSION, EvaluationScope
 from qtforge_sdk.shielding import wait_shielded
 
 __all__ = ["ActiveRun"]
@@ -122,8 +122,8 @@ class ActiveRun:
         self._calls = AbandonedCalls()
         self._compensator = Compensator(log, clock, requester, self._calls)
         self._replay = ReplayGuard(
-            log.state.outcomes,
-            log.state.begun,
+            [step for step in log.state.outcomes if not step.startswith(CONCLUSION)],
+            [step for step in log.state.begun if not step.startswith(CONCLUSION)],
             [step for step, outcome in log.state.outcomes.items() if is_cut_off(outcome)],
         )
         self._gathering = 0  # how many `gather` calls are in progress
@@ -566,6 +566,11 @@ class ActiveRun:
         """Undo what was done; see `Compensator.compensate`."""
         return await self._compensator.compensate(self._undo)
 
+    def begin_conclusion(self) -> None:
+        """Let the run's last steps be done, whatever was requested or undone before."""
+        self._control.concludes = True
+        self._replay.forget()  # the code has reached what it could
+
     async def cancel_children(self) -> None:
         """Cancel the children that the run began and has not resumed."""
         state = self._log.state
@@ -711,6 +716,8 @@ class ActiveRun:
         Raises:
             PauseRequested: The run is to rest.
         """
+        if self._control.concludes:
+            return
         if call is not None and step in self._log.state.begun:  # when the last process ended
             await self._begin_again(call, compensation)
         if self._control.winds_down:

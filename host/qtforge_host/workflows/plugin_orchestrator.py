@@ -17,7 +17,7 @@ from qtforge_host.plugin_code import (
     place_of_function,
 )
 from qtforge_host.workflows.definitions import AttributedOrchestrator
-from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run, StepResult
+from qtforge_sdk import Definition, DefinitionChecker, ErrorInfo, Orchestrator, Run, StepResult
 from qtforge_sdk.checkpoints import AcceptedEvent, EventTrigger
 from qtforge_sdk.graphs import Graph
 from qtforge_sdk.records import CheckpointSaved
@@ -132,6 +132,18 @@ class PluginOrchestrator(AttributedOrchestrator[Any]):
         except PluginCodeError as error:
             _LOG.warning("%s", error)
             return None
+
+    def concludes(self, definition: Definition) -> bool:
+        """Return whether `conclude` has something to do; not where the plugin failed."""
+        try:
+            return bool(self._call(self._inner.concludes, bool, definition))
+        except PluginCodeError as error:
+            _LOG.warning("%s", error)
+            return False
+
+    def conclude(self, run: Run, status: str, error: ErrorInfo | None) -> Coroutine[Any, Any, None]:
+        """Do the last steps of a run."""
+        return self._inner.conclude(run, status, error)
 
     def _call(self, method: Callable[..., Any], expected: Any, *arguments: Any) -> Any:
         name = method.__name__

@@ -15,7 +15,7 @@ from qtforge_sdk.runs import Definition, Run, StepResult
 if TYPE_CHECKING:
     from qtforge_sdk.checkpoints import AcceptedEvent, EventTrigger
     from qtforge_sdk.graphs import Graph
-    from qtforge_sdk.records import CheckpointSaved
+    from qtforge_sdk.records import CheckpointSaved, ErrorInfo
 
 __all__ = ["DefinitionChecker", "Orchestrator", "Unreachable"]
 
@@ -234,3 +234,20 @@ class Orchestrator(abc.ABC, Generic[D]):
             Some of ``ended``; None, the default, for all that ended after the first of the steps.
         """
         return None
+
+    def concludes(self, definition: D) -> bool:
+        """Return whether `conclude` has something to do; by default it has not."""
+        return False
+
+    async def conclude(self, run: Run, status: str, error: ErrorInfo | None) -> None:
+        """Do the last steps of a run, after it has succeeded, or after what was done is undone.
+
+        They are done once, also where processes die meanwhile; the names of the steps begin with
+        `qtforge_sdk.runs.CONCLUSION`. A retried run does them again. They start no workflows, and
+        nothing undoes them. What they raise is logged, and does not change how the run ends.
+
+        Args:
+            run: The run.
+            status: How it ends: ``succeeded``, ``failed``, ``compensated`` or ``cancelled``.
+            error: Why it did not succeed, or None.
+        """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeVar, overload
+from typing import Any, Final, Literal, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -16,6 +16,7 @@ from qtforge_sdk.records import ErrorInfo
 from qtforge_sdk.run_status import RunStatus
 
 __all__ = [
+    "CONCLUSION",
     "AmendingAnswer",
     "Amendment",
     "Compensation",
@@ -28,6 +29,9 @@ __all__ = [
     "StepStatus",
     "Template",
 ]
+
+CONCLUSION: Final = "finally/"
+"""What the names of the steps begin with that `Orchestrator.conclude` does, and no others."""
 
 T = TypeVar("T")
 StepStatus = Literal["running", "succeeded", "failed", "skipped", "warning"]

@@ -365,3 +365,98 @@ def test_a_block_sees_only_what_every_stage_that_does_it_has(
         run(workflows, text)
     assert "blocks.b.stages[0].message.n" in str(caught.value)
     assert "'item' is not known" in str(caught.value)
+
+
+LAST = """
+[[finally]]
+name = "tell"
+operation = "note.write"
+[finally.message]
+status = "${run.status}"
+code = "${run.error == null ? '' : run.error.code}"
+data = "${stages.one.data}"
+after = "${stages.two.status}"
+[[finally]]
+name = "clean"
+when = "run.status != 'succeeded'"
+operation = "note.clean"
+"""
+
+
+def staged(kind: str, *more: str) -> str:
+    needs = 'needs = ["one"]\n' if kind == "graph" else ""
+    return (
+        head(kind, *more)
+        + '[[stages]]\nname = "one"\noperation = "number.double"\nmessage = { n = 2 }\n'
+        + 'compensation = { operation = "number.undo" }\n'
+        + '[[stages]]\nname = "two"\noperation = "number.double"\n'
+        + 'message = { n = "${input.n}" }\n'
+        + needs
+        + LAST
+    )
+
+
+def test_the_last_stages_are_done_after_a_success(workflows: WorkflowKit, kind: str) -> None:
+    workflows.fake("note.write", None)
+    workflows.fake("note.clean", None)
+    found = run(workflows, staged(kind), {"n": 1})
+    assert (found.status, found.result) == ("succeeded", {"one": 4, "two": 2})
+    assert [call.message for call in workflows.calls("note.write")] == [
+        {"status": "succeeded", "code": "", "data": 4, "after": "succeeded"}
+    ]
+    assert found.steps["finally/clean"].status == "skipped"
+
+
+def test_the_last_stages_are_done_after_what_was_done_is_undone(
+    workflows: WorkflowKit, kind: str
+) -> None:
+    undone_first: list[int] = []
+
+    def write(message: Mapping[str, Any]) -> None:
+        undone_first.append(len(workflows.calls("number.undo")))
+
+    workflows.fake("note.write", write)
+    workflows.fake("note.clean", None)
+    found = run(workflows, staged(kind), {"n": "bad"})
+    assert (found.status, found.error.code) == ("compensated", "step.refused")
+    (call,) = workflows.calls("note.write")
+    assert call.message == {
+        "status": "compensated", "code": "step.refused", "data": 4, "after": "failed",
+    }  # fmt: skip
+    assert undone_first == [1]
+    assert len(workflows.calls("note.clean")) == 1
+
+
+def test_a_last_stage_that_fails_is_a_warning_and_the_next_is_done(
+    workflows: WorkflowKit, kind: str
+) -> None:
+    workflows.fake("note.write", refuse("ink"))
+    workflows.fake("note.clean", None)
+    text = staged(kind).replace("run.status != 'succeeded'", "run.status.nosuch")
+    found = run(workflows, text, {"n": 1})
+    assert found.status == "succeeded"
+    assert found.steps["finally/tell"].status == "warning"
+    assert found.steps["finally/clean"].status == "warning"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('workflow = "other"', "which a stage that is done last can't"),
+        (
+            'operation = "number.undo"\ncompensation = { operation = "number.undo" }',
+            "nothing undoes",
+        ),
+        ('operation = "number.undo"\nwhen = "run.nosuch"', "'run' has no 'nosuch'"),
+    ],
+)
+def test_what_is_wrong_with_the_last_stages_is_found(
+    workflows: WorkflowKit, kind: str, text: str, problem: str
+) -> None:
+    workflows.add(OTHER)
+    whole = head(kind) + (
+        f'[[stages]]\nname = "a"\noperation = "number.undo"\n[[finally]]\nname = "b"\n{text}\n'
+    )
+    with pytest.raises(WorkflowInvalidError) as caught:
+        run(workflows, whole)
+    assert problem in str(caught.value)

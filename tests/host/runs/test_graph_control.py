@@ -245,3 +245,51 @@ def test_retrying_items_does_only_those_again_that_failed(play: Any) -> None:
         assert (state.status, lab.desk.asked) == ("succeeded", ["each[1]"])
 
     play(case)
+
+
+LAST = '[[finally]]\nname = "tell"\noperation = "do.ok"\nmessage = { status = "${run.status}" }\n'
+
+
+def test_the_last_stages_are_done_when_a_run_was_cancelled(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        run_id, going = await begun(lab, 'on_cancel = "compensate"\n' + GRAPH + LAST)
+        await lab.post(run_id, "cancel")
+        state = await asyncio.wait_for(going, 60)
+        assert state.status == "cancelled"
+        assert state.steps["finally/tell"].data["status"] == "cancelled"
+        assert lab.desk.asked[-1] == "finally/tell"
+
+    play(case)
+
+
+def test_a_run_that_is_cancelled_by_its_caller_is_so_for_who_resumes_its_last_stages(
+    play: Any,
+) -> None:
+    async def case(lab: Any) -> None:
+        def dies(record: object) -> bool:
+            return isinstance(record, StepSucceeded) and record.step == "finally/tell"
+
+        await lab.start(dies, after=False)
+        run_id, going = await begun(lab, GRAPH + LAST)
+        going.cancel()
+        await asyncio.wait([going])
+        state = await lab.resume(run_id)
+        assert state.status == "cancelled"
+        assert state.steps["finally/tell"].data["status"] == "cancelled"
+
+    play(case)
+
+
+def test_a_retried_run_does_its_last_stages_again(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.desk.failures["bad"] = 1
+        workflow = lab.staged("graph", RETRIED + LAST)
+        state = await lab.engine.execute(workflow, {})
+        assert state.steps["finally/tell"].data["status"] == "failed"
+        again = await reset_run(lab.journal, state.run_id, at=lab.clock.now(), workflow=workflow)
+        assert "finally/tell" in again
+        state = await lab.resume(state.run_id)
+        assert state.status == "succeeded"
+        assert state.steps["finally/tell"].data["status"] == "succeeded"
+
+    play(case)
