@@ -223,9 +223,14 @@ class RunClient(RunStore):
         Raises:
             RunInputError: The input is not what the workflow accepts.
         """
+        await self._accepted(workflow, given)
+
+    async def _accepted(self, workflow: Workflow, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the given input in the form in which a run keeps it."""
         host = await self._parts.host()
         evaluator = Evaluator(host.expressions)
-        await evaluator.compute(lambda: checked_input(workflow, given, evaluator))
+        whole = await evaluator.compute(lambda: checked_input(workflow, given, evaluator))
+        return {key: whole[key] for key in given}
 
     async def start(
         self,
@@ -265,7 +270,7 @@ class RunClient(RunStore):
         except RunExistsError:
             if key is None or wanted is None:
                 raise
-            await check_same(durable, found, given, wanted)
+            await check_same(durable, found, await self._accepted(found, given), wanted)
             return wanted
 
     async def enqueue(
@@ -309,7 +314,7 @@ class RunClient(RunStore):
         except RunExistsError:
             if wanted is None:
                 raise
-            await check_same(durable, found, given, wanted)
+            await check_same(durable, found, await self._accepted(found, given), wanted)
             return wanted
 
     async def run(

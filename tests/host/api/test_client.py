@@ -129,6 +129,26 @@ def test_the_same_key_starts_one_run(folder: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_key_is_the_same_for_values_that_are_kept_in_the_same_form(folder: Path) -> None:
+    file = folder / "typed.toml"
+    file.write_text(
+        'name = "typed"\nkind = "sequential"\n[inputs]\nday = { type = "date" }\n'
+        'limit = { type = "integer", default = 5 }\n'
+        '[[stages]]\nname = "only"\noperation = "steps.note"\nmessage = { text = "typed" }\n'
+    )
+
+    async def main() -> None:
+        async with RunClient.open() as client:
+            first = await client.start(file, {"day": "20261130"}, key="4711")
+            await client.wait(first)
+            for given in ({"day": "2026-11-30"}, {"day": "2026-11-30T09:00:00", "limit": 5.0}):
+                assert await client.start(file, given, key="4711") == first
+            with pytest.raises(KeyReusedError):
+                await client.start(file, {"day": "2026-12-01"}, key="4711")
+
+    asyncio.run(main())
+
+
 def test_a_path_is_read_only_where_it_is_given_as_one(folder: Path) -> None:
     file = folder / "mine.toml"
     file.write_text(
