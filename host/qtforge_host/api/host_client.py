@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -34,13 +34,15 @@ from qtforge_sdk import InputSpec
 from qtforge_sdk.conversion import check_keys, to_plain
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import HandlerFailedError, StateDirectoryError
-from qtforge_sdk.run_status import UNFINISHED
+from qtforge_sdk.run_status import UNFINISHED, RunStatus
 from qtforge_sdk.transport import Envelope
 
 if TYPE_CHECKING:
     from qtforge_host.runs.replay_check import Replayed, Replayer
 
 __all__ = ["HostClient"]
+
+_WAITING: Final[frozenset[RunStatus]] = frozenset({"waiting"})
 
 
 class HostClient:
@@ -205,6 +207,23 @@ class HostClient:
         async for each in runs_of(journal, workflow, statuses, last):
             records = await journal.records(each.run_id)
             yield _replay_row(await replayer.replay(each.run_id, records))
+
+    async def diverged(self, most: int) -> AsyncIterator[ReplayRow]:
+        """Give the waiting runs of workflows in Python that the installed code does not continue.
+
+        Args:
+            most: So many of the newest waiting runs are looked at.
+        """
+        journal = await self._parts.journal()
+        replayer = None
+        async for each in runs_of(journal, None, _WAITING, most):
+            if each.kind != "python":  # their definition is in the journal
+                continue
+            replayer = replayer or await self._replayer()
+            records = await journal.records(each.run_id)
+            replayed = await replayer.replay(each.run_id, records)
+            if replayed.verdict == "diverged":
+                yield _replay_row(replayed)
 
     async def replay_export(self, archive: bytes, file: str) -> ReplayRow:
         """Replay an exported run against the installed code.

@@ -29,6 +29,7 @@ from qtforge_sdk.errors import QtForgeError
 __all__ = ["Service"]
 
 _LOG: Final = logging.getLogger("qtforge.serve")
+_REPLAYED: Final = 1000  # waiting runs that are compared with the installed code at the start
 
 
 class Service:
@@ -124,6 +125,8 @@ class Service:
                 task = asyncio.create_task(_told(name, work))
                 self._tasks.append(task)
                 stack.push_async_callback(_ended, task)
+            if self.options.role == "serve":
+                stack.push_async_callback(_ended, asyncio.create_task(self._check_code()))
             self._stack = stack.pop_all()
         return self
 
@@ -165,6 +168,16 @@ class Service:
                 _LOG.warning(
                     "the schedule %s names a workflow that is not here: %s", name, workflow
                 )
+
+    async def _check_code(self) -> None:
+        """Warn of runs that wait and that the installed code would not continue."""
+        try:
+            async for row in self.client.host.diverged(_REPLAYED):
+                _LOG.warning(
+                    "%s of %s will be blocked: its code %s", row.run_id, row.workflow, row.text
+                )
+        except QtForgeError as error:
+            _LOG.warning("the waiting runs were not compared with the code: %s", error)
 
     async def _stop_listening(self, receiver: PublicationReceiver) -> None:
         if self.is_last:
