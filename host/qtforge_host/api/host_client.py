@@ -30,10 +30,10 @@ from qtforge_host.api.workflows import workflow_row
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_host.workflows.inputs import json_schema
-from qtforge_sdk import InputSpec
 from qtforge_sdk.conversion import check_keys, to_plain
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import HandlerFailedError, StateDirectoryError
+from qtforge_sdk.inputs import InputSpec
 from qtforge_sdk.run_status import UNFINISHED, RunStatus
 from qtforge_sdk.transport import Envelope
 

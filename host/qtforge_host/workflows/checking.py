@@ -18,7 +18,7 @@ from qtforge_host.workflows.definitions import (
 )
 from qtforge_host.workflows.inputs import NotAcceptedError, accept, shown, wants
 from qtforge_host.workflows.inputs import problems as input_problems
-from qtforge_sdk import Definition, HandlerInfo, InputCheck, InputSpec, StepResult
+from qtforge_sdk import Definition, HandlerInfo, InputCheck, StepResult
 from qtforge_sdk.durations import Duration, DurationError, seconds
 from qtforge_sdk.errors import (
     ExpressionError,
@@ -27,6 +27,7 @@ from qtforge_sdk.errors import (
     WorkflowInvalidError,
     WorkflowUnmetError,
 )
+from qtforge_sdk.inputs import InputSpec
 from qtforge_sdk.topics import validate_topic
 from qtforge_sdk.validation import did_you_mean
 

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from qtforge_sdk.durations import Duration
     from qtforge_sdk.errors import OperationError, QtForgeError
     from qtforge_sdk.health import Health
-    from qtforge_sdk.inputs import InputSpec
     from qtforge_sdk.markers import hookimpl
     from qtforge_sdk.messages import Document
     from qtforge_sdk.operations import OperationContext, Proceed, operation, subscriber
@@ -74,7 +73,6 @@ __all__ = [
     "HandlerStatistics",
     "Health",
     "InputCheck",
-    "InputSpec",
     "OperationContext",
     "OperationError",
     "Orchestrator",
@@ -103,7 +101,6 @@ _HOMES: Final = {
     "durations": ("Duration",),
     "errors": ("OperationError", "QtForgeError"),
     "health": ("Health",),
-    "inputs": ("InputSpec",),
     "markers": ("hookimpl",),
     "messages": ("Document",),
     "operations": ("OperationContext", "Proceed", "operation", "subscriber"),

@@ -19,7 +19,7 @@ from qtforge_host.workflows.inputs import (
     problems,
     wants,
 )
-from qtforge_sdk import InputSpec
+from qtforge_sdk.inputs import InputSpec
 
 UTC = datetime.UTC
 
