@@ -182,6 +182,8 @@ class BlockingRunClient:
     retry = _of_runs(RunClient.retry)
     fork = _of_runs(RunClient.fork)
     amend = _of_runs(RunClient.amend)
+    patches = _of_runs(RunClient.patches)
+    unfinished = _of_runs(RunClient.unfinished)
     prune = _of_runs(RunClient.prune)
     export = _of_runs(RunClient.export)
     import_ = _of_runs(RunClient.import_)
