@@ -80,6 +80,7 @@ class BlockingHostClient:
     check_workflows = _of_host(HostClient.check_workflows)
     show_workflow = _of_host(HostClient.show_workflow)
     draw_workflow = _of_host(HostClient.draw_workflow)
+    replay_export = _of_host(HostClient.replay_export)
 
 
 class BlockingRunClient:
