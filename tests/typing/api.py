@@ -17,11 +17,14 @@ import msgspec
 from qtforge_host.testing import (
     Answered,
     Call,
+    CrashReport,
     Delivered,
     Failed,
     PluginTestHost,
     PublishedMessage,
     RecordedMessage,
+    ReplayedFile,
+    Replays,
     Requested,
     WorkflowKit,
     WorkflowRun,
@@ -376,3 +379,12 @@ def the_test_workflows(kit: WorkflowKit) -> None:
     assert_type(kit.published("a.>"), list[PublishedMessage])
     assert_type(kit.runs, list[WorkflowRun])
     kit.publish("a.b", {})
+    report = kit.crash_at_every_write("in-python", {}, story=lambda run: run.send("done"))
+    assert_type(report, CrashReport)
+    assert_type(report.repeated, frozenset[str])
+    report.check()
+    replays = kit.replay("runs/*.qtforge-run")
+    assert_type(replays, Replays)
+    replays.expect(next_step="ship")
+    for replayed in replays:
+        assert_type(replayed, ReplayedFile)
