@@ -14,7 +14,7 @@ from qtforge_builtin_plugins.orchestrators.graph import GraphOrchestrator
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import OperationContext, OperationError, Orchestrator, Plugin, operation
-from qtforge_sdk.records import StepFailed, StepStarted
+from qtforge_sdk.records import RunResumed, StepFailed, StepStarted
 
 KINDS: dict[str, Orchestrator[Any]] = {
     "graph": GraphOrchestrator(),
@@ -219,16 +219,18 @@ def code(state: Any) -> str | None:
 
 
 def begun_after_a_failure(records: Any) -> list[str]:
-    """Return the stages and items that began only after a required one had failed."""
+    """Return the stages and items that a later process began, after a required one had failed."""
     begun: set[str] = set()
-    failed = False
+    failed = closed = False
     found = []
     for record in records:
         if isinstance(record, StepFailed) and record.required and "." not in record.step:
             failed = True  # as a whole
+        elif isinstance(record, RunResumed):
+            closed = failed
         elif isinstance(record, StepStarted) and record.topic and "finally/" not in record.step:
             unit = record.step.partition(".")[0]
-            if failed and unit not in begun:
+            if closed and unit not in begun:
                 found.append(unit)
             begun.add(unit)
     return found

@@ -55,6 +55,7 @@ _NO_NAMES: Final[Mapping[str, Any]] = MappingProxyType({})
 _ITEM: Final = re.compile(r"\[\d+\]")
 _PART: Final = re.compile(r"[.\[#/]")
 _FOLDED_AT_ONCE: Final = 1000  # results, between which the event loop gets its turn
+_YIELDED_AFTER: Final = 256  # items, likewise
 _FAILURES: Final = (StageFailedError, ExpressionError, OperationError)
 
 
@@ -327,28 +328,32 @@ class StageScope:
             raise OperationError("run.not_a_list", what, retryable=False)
         tolerated = _tolerated(stage, len(items), required=required)
         progress = _Items(self.work, step, len(items), tolerated)
-        places = asyncio.Semaphore(stage.concurrency)
         steps = self._run.steps
+        answers: list[Any] = [None] * len(items)
+        left = iter(range(len(items)))
 
-        async def one(index: int, item: Any) -> Any:
-            async with places:
+        async def work() -> None:
+            """Do one item after the other, always the first that has not been taken."""
+            for index in left:
+                if index % _YIELDED_AFTER == _YIELDED_AFTER - 1:
+                    await asyncio.sleep(0)  # what the journal holds, or memory, never waits
                 own = f"{step}[{index}]"
                 if not progress.may_begin(own):
-                    return None
-                names = {**self.names, "item": item, "index": index}
+                    continue
+                names = {**self.names, "item": items[index], "index": index}
                 try:
                     answer = await self._one(stage, own, names, required=not tolerated)
                 except StageFailedError as error:
                     progress.failed(index, error)
-                    return None
+                    continue
                 if steps[own].status == "warning":
                     progress.failed(index, None)
-                return answer
+                else:
+                    answers[index] = answer
 
         try:
-            answers = await self._run.gather(
-                *(one(index, item) for index, item in enumerate(items))
-            )
+            workers = min(stage.concurrency, len(items))
+            await self._run.gather(*(work() for _ in range(workers)))
         finally:
             self._more[stage.name] = progress.summary()
         progress.check()
@@ -420,7 +425,7 @@ class _Items:
         return self._status(index) == "succeeded"
 
     def may_begin(self, own: str) -> bool:
-        """Return whether an item may begin: fewer have failed, or it had begun."""
+        """Return whether an item may begin: few enough have failed, or it had begun."""
         if self._work.on_failure != "stop" or self._work.has_begun(own):
             return True
         return max(self._known, len(self._failed)) <= self._tolerated
