@@ -34,6 +34,7 @@ from qtforge_sdk.validation import did_you_mean
 __all__ = [
     "ScheduleBusyError",
     "ScheduleClient",
+    "SpanReversedError",
     "TooManyTimesError",
     "input_of",
     "open_schedules",
@@ -78,6 +79,26 @@ class TooManyTimesError(RunError):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"more than {MOST_TIMES:,} times of '{name}' are in that span", "", "give a shorter one"
+        )
+
+
+class SpanReversedError(RunError):
+    """The end of a span is before its start.
+
+    Args:
+        since: The start.
+        until: The end.
+    """
+
+    code = "schedule.span_reversed"
+    exit_code = 2
+    http_status = 422
+
+    def __init__(self, since: str, until: str) -> None:
+        super().__init__(
+            "the span ends before it starts",
+            f"it is from {since} to {until}",
+            "give the earlier time first",
         )
 
 
@@ -219,12 +240,15 @@ class ScheduleClient:
 
         Raises:
             NotFoundError: There is no such schedule.
+            SpanReversedError: ``until`` is before ``since``.
             TooManyTimesError: There are more times than are looked at at once.
             QtForgeError: A run can't be started.
         """
         schedule = self._schedule(name)
         states, now = await self._states(), await self._now()
         first, last = (_moment(each, schedule, now) for each in (since, until))
+        if last < first:
+            raise SpanReversedError(since.isoformat(), until.isoformat())
         before = first - datetime.timedelta(microseconds=1)
         times = schedule.between(before, min(now, last), MOST_TIMES + 1)
         if len(times) > MOST_TIMES:
@@ -368,9 +392,9 @@ async def input_of(
 def _moment(
     given: datetime.datetime, schedule: Schedule, now: datetime.datetime
 ) -> datetime.datetime:
-    """Return a moment in UTC; one before 1970 is 1970, and one far in the future is now."""
+    """Return a moment in UTC; before 1970 it is right before it, far in the future it is now."""
     if given.year < _FIRST.year:
-        return _FIRST
+        return _FIRST - datetime.timedelta(microseconds=1)
     if given.year > now.year + 1:
         return now
     if given.tzinfo is None:

@@ -28,6 +28,9 @@ MOST_TIMES: Final = 1000
 _FIELDS: Final = 5
 _DAY: Final = datetime.timedelta(days=1, hours=2)
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+# Nothing is planned from then on, so that an interval, a jitter (both are 100 years at most) and
+# the offset of a time zone can be added to each planned time: dates end with the year 9999.
+_LAST: Final = datetime.datetime(9700, 1, 1, tzinfo=datetime.UTC)
 _ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "@hourly": "0 * * * *",
@@ -86,9 +89,12 @@ class Schedule:
         """Give the planned times after a moment, in UTC, the earliest first."""
         if self.start is not None and since < self.start:
             since = self.start - datetime.timedelta(microseconds=1)
+        end = _LAST if self.end is None else min(self.end, _LAST)
+        if since >= end:
+            return
         last = None
         for moment in self._all_times(since):
-            if self.end is not None and moment >= self.end:
+            if moment >= end:
                 return
             if moment != last:  # of two expressions
                 yield moment
@@ -276,4 +282,8 @@ def _moment(said: object, timezone: datetime.tzinfo, where: str) -> datetime.dat
         fix = "write a date or a time: 2026-12-01, or 2026-12-01T09:00:00"
         raise ConfigError(where, f"'{said}' is not a time", fix)
     moment = found if found.tzinfo is not None else found.replace(tzinfo=timezone)
-    return moment.astimezone(datetime.UTC)
+    try:
+        return moment.astimezone(datetime.UTC)
+    except OverflowError as error:
+        what = f"'{said}' is before the year 1 or after the year 9999 in UTC"
+        raise ConfigError(where, what, "write a year between them, or leave it out") from error

@@ -129,6 +129,28 @@ def test_nothing_is_planned_before_the_start_nor_at_the_end() -> None:
     assert between.after(at("2026-01-04 00:00")) is None
 
 
+@pytest.mark.parametrize("timezone", ["UTC", "Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize("said", [{"cron": "@daily"}, {"every": "100d"}])
+def test_a_start_or_end_in_the_first_or_last_year_plans_nothing_impossible(
+    said: dict[str, Any], timezone: str
+) -> None:
+    never = schedule(**said, timezone=timezone, start="9999-12-30", jitter="36500d")
+    assert never.after(at("2026-01-01 00:00")) is None
+    assert never.interval(at("2026-01-01 00:00")) == datetime.timedelta.max
+    assert never.between(at("2026-01-01 00:00"), at("2026-02-01 00:00")) == ()
+    assert (
+        schedule(**said, timezone=timezone, end="0001-01-03").after(at("2026-01-01 00:00")) is None
+    )
+    always = schedule(
+        **said, timezone=timezone, start="0001-01-03", end="9999-12-30", jitter="36500d"
+    )
+    found = always.after(at("2026-01-01 00:00"))
+    assert found is not None
+    assert always.due(found) >= found > at("2026-01-01 00:00")
+    *_, last = always.times(at("9698-01-01 00:00"))
+    assert always.due(last) >= last
+
+
 def test_a_run_is_due_within_the_jitter_and_always_at_the_same_time() -> None:
     shaken = schedule("0 * * * *", jitter="10m")
     times = shaken.between(at("2026-01-01 00:00"), at("2026-01-03 00:00"))
@@ -162,6 +184,8 @@ def test_a_planned_time_has_one_run() -> None:
         ({"every": "10ms"}, "every", "too short"),
         ({"every": "1h", "start": "tomorrow"}, "start", "'tomorrow' is not a time"),
         ({"every": "1h", "end": 5}, "end", "'5' is not a time"),
+        ({"every": "1h", "end": "0001-01-01", "timezone": "Asia/Tokyo"}, "end", "before the year"),
+        ({"every": "1h", "start": "9999-12-31T23:59-05:00"}, "start", "after the year 9999"),
         ({"every": "1h", "jitter": "-5s"}, "jitter", ""),
     ],
 )

@@ -85,6 +85,11 @@ def test_a_run_is_triggered_unless_one_is_unfinished_and_made_up_for_the_past(
         "schedules", "backfill", "often", "--from", "0001-01-01", "--to", "9999-01-01"
     )
     assert many.returncode == 0, many.stderr
+    ancient = ("--from", "0001-01-01T00:00:00+14:00", "--to", "0001-01-02", "--json")
+    assert serving.json("schedules", "backfill", "often", *ancient)["runs"] == []
+    reversed_span = ("--from", "2020-02-29", "--to", "2020-02-28")
+    wrong = serving.cli("schedules", "backfill", "often", *reversed_span)
+    assert (wrong.returncode, "ends before it starts" in wrong.stderr) == (2, True)
     server = serving.serve()
     until(lambda: serving.done.count("quick often") >= 4)
     (serving.folder / "go").touch()
