@@ -133,7 +133,7 @@ def test_a_timer_of_a_machine_fires_on_another_when_it_is_due_by_the_store(play:
             await true.advance(0.5)
             await lab.until(lambda: labelled(lab, run_id, "off"))
         (fired,) = [each for each in await lab.records(run_id, CheckpointSaved) if each.event]
-        assert fired.late_s == pytest.approx(0.2)
+        assert 0 <= fired.late_s < 0.3  # of a clock that is advanced 0.2 s beyond
         for clock in clocks:
             await clock.close()
         lab.clock = true
