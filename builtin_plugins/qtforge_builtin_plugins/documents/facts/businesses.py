@@ -25,6 +25,7 @@ from qtforge_builtin_plugins.documents.facts.companies import (
     without_form,
 )
 from qtforge_builtin_plugins.documents.facts.correspondents import Mention, find_mentions
+from qtforge_builtin_plugins.documents.facts.counterparties import Place, choose_pair
 from qtforge_builtin_plugins.documents.facts.labels import fold
 from qtforge_builtin_plugins.documents.facts.page import Cell, Page
 from qtforge_builtin_plugins.documents.facts.registers import (
@@ -138,7 +139,9 @@ def find_businesses(page: Page, sender: str | None = None) -> Businesses:
     if beside is not None:
         labelled = {**labelled, **beside}
     issuer, customer = labelled["issuer"], labelled["customer"]
-    if beside is None and (first := _first_of_bands(page)) is not None:
+    first = _first_of_bands(page) if beside is None else None
+    is_banded = first is not None
+    if first is not None:
         # Blocks that were columns follow each other below the row of their labels.
         issuer, customer = first, _addressee(page, names, first)
     if (
@@ -174,6 +177,8 @@ def find_businesses(page: Page, sender: str | None = None) -> Businesses:
         issuer, customer = _by_surroundings(
             page, labelled, issuer, customer, is_mail=sender is not None
         )
+        if not (is_banded or all(labelled.values())):
+            issuer, customer = _likeliest(page, names, labelled, (issuer, customer), sender)
     numbers = _numbers(page, issuer, customer, names)
     if beside is not None:
         _share(page, list(beside), numbers)
@@ -181,6 +186,39 @@ def find_businesses(page: Page, sender: str | None = None) -> Businesses:
         issuer=_business(page, issuer, numbers["issuer"], labelled["issuer"] is not None),
         customer=_business(page, customer, numbers["customer"], labelled["customer"] is not None),
     )
+
+
+def _likeliest(
+    page: Page,
+    names: Sequence[_Name],
+    labelled: Mapping[str, _Name | None],
+    found: tuple[_Name | None, _Name | None],
+    sender: str | None,
+) -> tuple[_Name | None, _Name | None]:
+    """Return the pair of all names for which most speaks, with what was found as evidence."""
+    known = {each.start: each for each in (*names, *found) if each is not None}
+    first, second = (None if each is None else _place_of(each) for each in found)
+    issuer, customer = choose_pair(
+        page,
+        map(_place_of, names),
+        (first, second),
+        (labelled["issuer"] is not None, labelled["customer"] is not None),
+        sender,
+    )
+
+    def name(place: Place | None) -> _Name | None:
+        if place is None:
+            return None
+        same = known.get(place.start)
+        if same is not None and same.text == place.name:
+            return same
+        return _Name(place.name, place.start, 0, place.line)
+
+    return name(issuer), name(customer)
+
+
+def _place_of(name: _Name) -> Place:
+    return Place(name.text, name.start, name.line)
 
 
 def _by_surroundings(

@@ -19,9 +19,9 @@ from qtforge_builtin_plugins.documents.facts.blocks import DEPARTMENT, HONORIFIC
 from qtforge_builtin_plugins.documents.facts.companies import find_companies, has_form
 from qtforge_builtin_plugins.documents.facts.page import Page
 
-__all__ = ["Mention", "find_mentions"]
+__all__ = ["BANK_NAME", "CONTACT", "Mention", "find_mentions", "sender_score"]
 
-_CONTACT: Final = re.compile(
+CONTACT: Final = re.compile(
     r"@|\+\d\d|www\.|(?<![\d.,])0\d{1,4}[ /-]+\d|\(\d{2}\) \d|\b\d{3} \d{3} \d{2,3}\b(?! ?[€$£])"
     r"|\b(?:[Tt]el|[Tt]lf|[Tt]fn|[Ff]on|T|тел)[.:]? ?\d|\b\d{2} \d{2} \d{2} \d{2}\b"
 )
@@ -38,7 +38,7 @@ _SMALL_WORD: Final = re.compile(
     r"|et|en|van|der|den|ved|ve|i|och|og|w|na|von|zu|zur|zum|af|av|a|al|à|z|o|für|och|te|ter)\b)"
     r"[a-zß-öø-ÿа-я][\w'’-]+ (?=[^\W\d_a-zß-öø-ÿа-я])"
 )
-_BANK_NAME: Final = re.compile(
+BANK_NAME: Final = re.compile(
     r"(?i:ban[kcq](?:\b|[aou]|en\b|ue)|kasse\b|building society|банк|kreditanstalt)"
 )
 _MOST_NAME: Final = 60
@@ -110,7 +110,7 @@ def _places(page: Page) -> Iterator[_Place]:
         for cut, following in [*ends, (line_end, line_end)]:
             place = _in_segment(page, index, at, cut)
             at = following
-            if place is None or _BANK_NAME.search(place.name):
+            if place is None or BANK_NAME.search(place.name):
                 continue
             # The second line of a block is no name, unless it has a legal form.
             if not place.is_block or index > last + 1 or has_form(place.name):
@@ -193,18 +193,26 @@ def _end_of_block(page: Page, index: int) -> int:
 
 
 def _score(page: Page, place: _Place, end: int) -> float:
-    """Return how much what is near a name is a sender's."""
-    start, index = place.start, place.line
-    hits = page.hits_between(start, end)
-    kinds = {kind for hit in hits for kind in hit.kinds}
+    return sender_score(page, place.start, place.line, end) - 0.5 * place.is_block
+
+
+def sender_score(page: Page, start: int, index: int, end: int) -> float:
+    """Return how much what is near a name is a sender's: phone, registers, bank, a foot, the top.
+
+    Args:
+        page: The text.
+        start: The name's position.
+        index: The index of its line.
+        end: The position after what is near it.
+    """
+    kinds = {kind for hit in page.hits_between(start, end) for kind in hit.kinds}
     score = 0.0
-    score += 1.5 * (_CONTACT.search(page.text, start, end) is not None or "phone" in kinds)
+    score += 1.5 * (CONTACT.search(page.text, start, end) is not None or "phone" in kinds)
     score += 1.0 * bool(_NUMBERS & kinds)
     score += 1.0 * bool(_BANK & kinds)
     is_foot = index >= len(page.lines) - _FOOT and index > _FOOT
     line_start, line_end = page.lines[index]
     score += 1.5 * (is_foot and line_end - line_start > _MOST_NAME)
-    score -= 0.5 * place.is_block
     score += 0.7 * (index == 0)
     return score
 

@@ -217,7 +217,10 @@ def _numbers(page: Page) -> Mapping[int, Set[int]]:
     for token in page.tokens:
         if not token.text.isdecimal() or len(token.text) > _MOST_DIGITS:
             continue
-        before, after = page.text[token.start - 1 : token.start], page.text[token.end :][:1]
+        before, after = (
+            page.text[token.start - 1 : token.start],
+            page.text[token.end : token.end + 1],
+        )
         if not before.strip(" \n\t(:") and after in (" ", "-", "\n", ""):
             found.setdefault(int(token.text), set()).add(page.line_at(token.start))
     return found
@@ -236,7 +239,8 @@ def _candidates(
             return
         headings = _headings(page, index, some)
         for number, (start, end, value, is_doubtful) in enumerate(some):
-            features, due_features = _features(page, index, start, end, value, said)
+            label = find_label(page, index, start, end)
+            features, due_features = _features(page, index, (start, end), label[:2], value, said)
             if _is_range(page, number, some):
                 features["range"] = due_features["range"] = 1
             if headings is not None:
@@ -248,20 +252,25 @@ def _candidates(
             features["again"] = counts[value] > 1
             due_features["last"] = value == latest
             features["doubtful"] = due_features["doubtful"] = is_doubtful
-            label = find_label(page, index, start, end)[0]
             yield _Candidate(
-                value, start, end, index, label,
+                value, start, end, index, label[0],
                 sum(_WEIGHTS[name] * count for name, count in features.items()),
                 sum(_DUE_WEIGHTS[name] * count for name, count in due_features.items()),
             )  # fmt: skip
 
 
 def _features(
-    page: Page, index: int, start: int, end: int, value: str, said: Sequence[Said]
+    page: Page,
+    index: int,
+    place: tuple[int, int],
+    label: tuple[int, int],
+    value: str,
+    said: Sequence[Said],
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Return what speaks for a day's being the document's, and the last one to pay."""
+    start, end = place
+    label_start, label_end = label
     line_start, line_end = page.lines[index]
-    label_start, label_end, _ = find_label(page, index, start, end)
     words = page.labels.words_of(page.folded[label_start:label_end])
     roles = [page.labels.roles_of(word) for word in words]
     either = frozenset[str]().union(*roles)

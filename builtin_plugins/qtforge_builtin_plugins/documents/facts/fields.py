@@ -56,6 +56,7 @@ _REST_OF_AMOUNT: Final = re.compile(r",\d\d(?!\d)")
 _ROW_VALUE: Final = re.compile(r"[^\W_][\w/.&-]{0,40}")
 _LINK: Final = re.compile(r"[\s:.,=()·–-]*(?:[^\W\d_]{1,12}\.?[\s:.,]+){0,2}")
 _DATE_GAP: Final = 24
+_LONG_YEAR: Final = re.compile(r"\d{4}")
 # 5 de fevereiro de / 2025, and 5 / February 2025.
 _OVER_LINES: Final = re.compile(
     r"(?<![\d.,/-])\d{1,2}\.?(?: (?:de|of))?"
@@ -63,6 +64,7 @@ _OVER_LINES: Final = re.compile(
 )
 _OF_SENTENCES: Final[Mapping[str, float]] = MappingProxyType({"date": 0.5, "due_date": 0.5})
 _OF_OTHERS: Final = 0.3
+_CERTAIN: Final = 0.8
 _LEAST_SURE: Final = 0.25
 _SAID: Final = 0.6  # the least confidence of a value whose label is of the lists
 _SURE: Final = 0.45  # the confidence of a label that is not in a sentence is greater
@@ -145,8 +147,10 @@ class _Dates:
 
     def in_text(self, page: Page) -> Iterator[tuple[int, int, str, bool]]:
         """Yield the days of a page, also over two lines, and whether each needs a label."""
-        plain = {placed[0] for placed in self.all(page.text)}
         days = self.all(page.text, is_labelled=True)
+        has_short = any(_LONG_YEAR.search(page.text, *day[:2]) is None for day in days)
+        # Only a year of two digits may need a label.
+        plain = {placed[0] for placed in (self.all(page.text) if has_short else days)}
         for match in _OVER_LINES.finditer(page.text):
             placed = self.at(match[0].replace("\n", " "), 0)
             if placed is not None:
@@ -197,6 +201,8 @@ def _with_days(
     page: Page, dates: _Dates, found: Sequence[Field], placed: Sequence[PlacedValue]
 ) -> list[Field]:
     """Return the values with the days that most speaks for, in place of all that may be them."""
+    if _is_settled(found):
+        return list(found)
     said = [
         Said(each.kind, each.value, None, each.confidence) for each in found if each.kind in DATES
     ]
@@ -215,6 +221,19 @@ def _with_days(
             _field(page, kind, day.value, day.label, day.end, _sure_of(day.score), at=day.start)
         ]
     return kept
+
+
+def _is_settled(found: Sequence[Field]) -> bool:
+    """Return whether labels say one day of each kind for certain, in their order."""
+    days = {
+        kind: {each.value for each in found if each.kind == kind} for kind in ("date", "due_date")
+    }
+    own, last = days["date"], days["due_date"]
+    return (
+        len(own) == len(last) == 1
+        and min(own) < min(last)
+        and all(each.confidence >= _CERTAIN for each in found if each.kind in days)
+    )
 
 
 def _sure_of(score: float) -> float:

@@ -53,6 +53,7 @@ class Page:
         labels: The labels that are looked for.
         lines: Start and end of each line that is not empty.
         money: The numbers of a part by its start and end, as `sums.find_money` has read them.
+        sentences: The words of each sentence, as `sentences` has read them; None before that.
     """
 
     def __init__(self, text: str, labels: Labels) -> None:
@@ -66,6 +67,7 @@ class Page:
                 self.lines.append((at + len(line) - len(line.lstrip()), at + len(line.rstrip())))
             at += len(line) + 1
         self.money: dict[tuple[int, int], list[Any]] = {}
+        self.sentences: list[Any] | None = None
         self._starts = [start for start, _ in self.lines]
 
     @cached_property

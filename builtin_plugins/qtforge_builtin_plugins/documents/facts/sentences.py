@@ -95,8 +95,14 @@ def find_sentence_values(page: Page, language: str | None) -> list[PlacedValue]:
     return found
 
 
-def _sentences(page: Page, language: str | None) -> Iterator[list[_Word]]:
-    """Yield the words of each sentence; a line of a table is none."""
+def _sentences(page: Page, language: str | None) -> Sequence[Sequence[_Word]]:
+    """Return the words of each sentence, which are read once; a line of a table is none."""
+    if page.sentences is None:
+        page.sentences = list(_read_sentences(page, language))
+    return page.sentences
+
+
+def _read_sentences(page: Page, language: str | None) -> Iterator[list[_Word]]:
     if not page.labels.sentences:
         return
     order = date_order(page.text, language)

@@ -1,0 +1,71 @@
+"""Issuer and customer, chosen by what stands near every name."""
+
+# ruff: noqa: RUF001 - it has Russian letters
+
+from __future__ import annotations
+
+import pytest
+
+from qtforge_builtin_plugins.documents.facts.businesses import find_businesses
+from qtforge_builtin_plugins.documents.facts.labels import load_labels
+from qtforge_builtin_plugins.documents.facts.page import Page
+
+CUSTOMER = "Boatyard Petersen Ltd\nAccounts\nHarbour Road 12\nLeeds LS1 4DY\n"
+
+
+def read(text: str, language: str = "en") -> tuple[str | None, str | None]:
+    found = find_businesses(Page(text, load_labels(language)))
+    return (
+        found.issuer.name if found.issuer else None,
+        found.customer.name if found.customer else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        pytest.param(
+            "en",
+            "TEMPLE ROW CHAMBERS\n7 Temple Row, Birmingham B2 5JN Tel 0161 496 0182\n"
+            "Ashworth Pell Solicitors LLP\nCivil Litigation Department\n22 Foregate Street\n"
+            "Worcester WR1 1DN\nFee Note\nDate 6 March 2025\n",
+            ("TEMPLE ROW CHAMBERS", "Ashworth Pell Solicitors LLP"),
+            id="a letterhead without a legal form",
+        ),
+        pytest.param(
+            "de",
+            "Nils Harder Software · Ballastkai 9 · 24937 Flensburg\n"
+            "Bootswerft Petersen GmbH\nRechnungseingang\nAm Hafen 12\n24376 Kappeln\n"
+            "Rechnungsdatum 18.03.2025\n",
+            ("Nils Harder Software", "Bootswerft Petersen GmbH"),
+            id="a sender in one line above the window",
+        ),
+        pytest.param(
+            "de",
+            "Firma\nMaschinenfabrik Oberndorf GmbH\nPostfach 12\n78727 Oberndorf\nRechnung\n"
+            "Warenempfänger Maschinenfabrik Oberndorf GmbH, Werk 2, Tor 4, 78727 Oberndorf\n"
+            "Endbetrag 10,00 EUR\nZahlbar sofort\n"
+            "Kaltenbrunner Lager GmbH, Sitz Schweinfurt, Registergericht Schweinfurt HRB 29318,"
+            " USt-IdNr. DE550698359, Telefon 030 / 55 74 85-8\n",
+            ("Kaltenbrunner Lager GmbH", "Maschinenfabrik Oberndorf GmbH"),
+            id="a sender in the foot",
+        ),
+        pytest.param(
+            "ru",
+            "ПЛАТЕЖНЫЙ ДОКУМЕНТ\nИсполнитель услуг ООО «Парковый»\nИНН 7846435214\n"
+            "Плательщик Николаев Андрей Сергеевич\n",
+            ("ООО «Парковый»", "Николаев Андрей Сергеевич"),
+            id="words for roles in the same line",
+        ),
+    ],
+)
+def test_the_pair_is_chosen_for_which_most_speaks(
+    language: str, text: str, expected: tuple[str, str]
+) -> None:
+    assert read(text, language) == expected
+
+
+def test_a_department_is_no_customer() -> None:
+    assert read(f"Harder Software Ltd, Mill Lane 2, Leeds LS1 4DY, Tel 0161 496 0182\n{CUSTOMER}")[
+        1
+    ] == ("Boatyard Petersen Ltd")
