@@ -120,6 +120,22 @@ def test_every_kind_of_type_is_looked_into(value: Any, target: Any, expected: li
     assert lines(value, target) == expected
 
 
+def test_text_of_the_wrong_form_is_shown_with_an_example() -> None:
+    share = Annotated[str, msgspec.Meta(pattern="^[0-9]+%$", examples=["10%"])]
+    tolerated = Annotated[int, msgspec.Meta(ge=0)] | share | None
+
+    assert lines({"a": "-5%"}, dict[str, share]) == [
+        "a: '-5%' has the wrong form; write it as in '10%'"
+    ]
+    assert lines({"a": "x\x1b[31m\n"}, dict[str, tolerated]) == [
+        "a: 'x\\x1b[31m\\n' has the wrong form; write it as in '10%'"
+    ]
+    assert lines({"a": -1}, dict[str, tolerated]) == ["a: expected int >= 0"]
+    assert lines("x", Annotated[str, msgspec.Meta(pattern="^y$")]) == [
+        "expected str matching regex '^y$'"
+    ]
+
+
 def test_unknown_keys_are_errors_where_the_caller_forbids_them() -> None:
     value = {"tables": {"a": {"rows": 1, "row": 2}}, "cornr": 1}
 

@@ -110,7 +110,7 @@ class Fail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         message: A template of its message.
     """
 
-    code: Annotated[str, msgspec.Meta(pattern=_CODE)]
+    code: Annotated[str, msgspec.Meta(pattern=_CODE, examples=["job.broken"])]
     message: str
 
 
@@ -155,11 +155,15 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     fail: Fail | None = None
     foreach: Any = None
     tolerate: (
-        Annotated[int, msgspec.Meta(ge=0)] | Annotated[str, msgspec.Meta(pattern=_SHARE)] | None
+        Annotated[int, msgspec.Meta(ge=0)]
+        | Annotated[str, msgspec.Meta(pattern=_SHARE, examples=["10%"])]
+        | None
     ) = None
     reduce: Reduce | None = None
     repeat: Repeat | None = None
-    pool: Annotated[str, msgspec.Meta(pattern=rf"^{POOL_NAME}(?!\n)$")] | None = None
+    pool: (
+        Annotated[str, msgspec.Meta(pattern=rf"^{POOL_NAME}(?!\n)$", examples=["default"])] | None
+    ) = None
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
     plugin: str | None = None
     message: dict[str, Any] = {}

@@ -137,7 +137,9 @@ class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
     end: Any = None
     jitter: Duration | None = None
     input: dict[str, Any] = {}
-    pool: Annotated[str, msgspec.Meta(pattern=rf"^{POOL_NAME}(?!\n)$")] = DEFAULT_POOL
+    pool: Annotated[str, msgspec.Meta(pattern=rf"^{POOL_NAME}(?!\n)$", examples=["default"])] = (
+        DEFAULT_POOL
+    )
     enabled: bool = True
     overlap: Overlap = "skip"
     catch_up: Literal["none", "last", "one", "all"] = "none"

@@ -282,6 +282,7 @@ def problems(name: str, spec: InputSpec, evaluator: Evaluator) -> Iterator[tuple
             yield f"{path}.{key}", f"'{key}' is for {of}, and this is {_noun(spec.type)}", ""
         elif key in ("min", "max"):
             yield from _unreadable(f"{path}.{key}", spec, value)
+    yield from _crossed(path, spec)
     if spec.pattern is not None and spec.type == "string":
         try:
             _matches("", spec.pattern, evaluator)
@@ -383,6 +384,27 @@ def _unreadable(path: str, spec: InputSpec, value: Any) -> Iterator[tuple[str, s
         _read(spec.type, value)
     except NotAcceptedError:
         yield path, f"{shown(value)} is not {_noun(spec.type)}", f"give {_noun(spec.type)}"
+
+
+def _crossed(path: str, spec: InputSpec) -> Iterator[tuple[str, str, str]]:
+    """Give the limits between which there is no value."""
+    for low, high in (("min_length", "max_length"), ("min_items", "max_items")):
+        least, most = getattr(spec, low), getattr(spec, high)
+        for key, limit in ((low, least), (high, most)):
+            if limit is not None and limit < 0:
+                yield f"{path}.{key}", f"{limit} is below zero", "give 0 or more"
+        if least is not None and most is not None and least > most:
+            yield f"{path}.{low}", f"{least} is above '{high}', {most}", "exchange them"
+    order = _order(spec.type)
+    if order is None or spec.min is None or spec.max is None:
+        return
+    try:
+        is_crossed = order(_read(spec.type, spec.min)) > order(_read(spec.type, spec.max))
+    except NotAcceptedError:
+        return  # said already
+    if is_crossed:
+        what = f"{shown(spec.min)} is above 'max', {shown(spec.max)}"
+        yield f"{path}.min", what, "exchange them"
 
 
 def _has_room(count: int, least: int | None, most: int | None) -> bool:

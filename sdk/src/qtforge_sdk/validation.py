@@ -18,6 +18,8 @@ import msgspec
 __all__ = ["FieldError", "did_you_mean", "nearest", "validation_errors"]
 
 _AT: Final = re.compile(r" - at `\$([^`]*)`$")
+_REGEX: Final = " matching regex "
+_SHOWN: Final = 60  # characters of a wrong text
 _LONGEST_NAME: Final = 200  # characters; the comparison's time grows with their square
 _MOST_COMPARED: Final = 1000
 _MOST_LISTED: Final = 12
@@ -133,6 +135,12 @@ def _failure(value: object, target: Any, path: str, strict: bool) -> FieldError 
         at = _AT.search(text)
         what = _AT.sub("", text).replace("`", "")
         where = path + at[1] if at else path
+        example = None if at else _example(target)
+        if isinstance(value, str) and example is not None and _REGEX in what:
+            fix = f"write it as in {example!r}"
+            shown = f"{value[:_SHOWN]!r}{'…' if len(value) > _SHOWN else ''}"
+            what = f"{shown} has the wrong form"
+            return FieldError(path=where.removeprefix("."), what=what, fix=fix)
         return FieldError(path=where.removeprefix("."), what=what[:1].lower() + what[1:])
     return None
 
@@ -218,6 +226,22 @@ def _tag(kind: Any) -> tuple[str, object] | None:
     if config is None or config.tag is None:
         return None
     return config.tag_field, config.tag
+
+
+def _example(target: Any) -> object:
+    """Return an example of the text that an annotation's pattern accepts, or None.
+
+    A person reads an example more easily than a regular expression.
+    """
+    args = typing.get_args(target)
+    if typing.get_origin(target) is typing.Annotated:
+        for each in args[1:]:
+            if isinstance(each, msgspec.Meta) and each.pattern is not None and each.examples:
+                return each.examples[0]
+        return _example(args[0])
+    if typing.get_origin(target) in (typing.Union, types.UnionType):
+        return next((found for each in args if (found := _example(each)) is not None), None)
+    return None
 
 
 def _alternatives(target: Any) -> Iterator[Any]:

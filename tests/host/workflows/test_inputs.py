@@ -203,6 +203,29 @@ def test_a_declaration_that_can_not_be_meant_is_a_problem(
     assert found == [f"inputs.x.{path}" for path in paths]
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (InputSpec(type="integer", min=5, max=1), "min: 5 is above 'max', 1"),
+        (InputSpec(type="date", min="2026-01-02", max="2026-01-01"), "min: '2026-01-02' is above"),
+        (InputSpec(type="duration", min="1h", max=60), "min: '1h' is above 'max', 60"),
+        (InputSpec(type="string", min_length=4, max_length=3), "min_length: 4 is above"),
+        (InputSpec(type="list[any]", min_items=2, max_items=1), "min_items: 2 is above"),
+        (InputSpec(type="string", max_length=-1), "max_length: -1 is below zero"),
+    ],
+)
+def test_limits_between_which_there_is_no_value_are_a_problem(
+    spec: InputSpec, said: str, evaluator: Evaluator
+) -> None:
+    ((path, what, _),) = problems("x", spec, evaluator)
+    assert f"{path}: {what}".startswith(f"inputs.x.{said}")
+
+
+def test_limits_that_leave_one_value_are_none(evaluator: Evaluator) -> None:
+    assert not list(problems("x", InputSpec(type="integer", min=5, max=5), evaluator))
+    assert not list(problems("x", InputSpec(type="list[any]", min_items=1, max_items=1), evaluator))
+
+
 def test_a_type_nested_too_deeply_is_refused(evaluator: Evaluator) -> None:
     deep = "list[" * 1000 + "any" + "]" * 1000
     ((path, _, _),) = problems("x", InputSpec(type=deep), evaluator)
