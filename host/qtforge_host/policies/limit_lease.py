@@ -80,6 +80,7 @@ class LimitLease:
         self._has_bucket = False
         self._tokens = 0
         self._tokens_until_s = 0.0
+        self._awaits_token = False
         self._is_used = False  # since the last look
         self._idle_looks = 0
         self._tasks: Final[dict[str, asyncio.Task[None]]] = {}
@@ -117,8 +118,12 @@ class LimitLease:
         """Take a token of the rate; where there is none, ask the journal for one."""
         if self._bucket is None:
             return True
+        self._awaits_token = not self._has_token(self._bucket)
+        return not self._awaits_token
+
+    def _has_token(self, bucket: TokenBucket) -> bool:
         if self._has_bucket and self._watch.is_fresh:
-            return self._bucket.take(self._clock.monotonic())
+            return bucket.take(self._clock.monotonic())
         if self._tokens and time.monotonic() < self._tokens_until_s:
             self._tokens -= 1
             return True
@@ -128,7 +133,7 @@ class LimitLease:
     def release(self) -> None:
         """Notice that a request has ended: its place may be another process's."""
         if self._held > self._share:
-            self._held = max(self._share, self._usage().using)
+            self._held = max(self._share, self._using())
             self._has_released.set()
             self._start("places", self._adjust)
 
@@ -162,6 +167,19 @@ class LimitLease:
         if self._has_bucket:
             await self._return_bucket()
 
+    def _using(self) -> int:
+        """Return how many places are not to be given away.
+
+        One is that of the first request that waits, where it waits for a token alone: if another
+        process got the place meanwhile, this one would have tokens without a place, the other
+        one a place without tokens, and neither would get on.
+        """
+        using, waiting = self._usage()
+        return using + (self._awaits_token and waiting > 0 and using < self._held)
+
+    def _has_free_place(self) -> bool:
+        return self._places is None or self._usage().using < self._held
+
     def _start(self, what: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if what not in self._tasks:
             self._tasks[what] = asyncio.ensure_future(self._until_done(what, work))
@@ -188,10 +206,10 @@ class LimitLease:
         places = self._places or 0
         while True:
             await self._watch.refresh()
-            using, waiting = self._usage()
+            using = self._using()
             # Until the answer is there, no more may be used than the question says.
             self._held = min(self._held, using)
-            wanted = min(using + waiting, places)
+            wanted = min(sum(self._usage()), places)
             holding = await self._journal.hold(self.topic, places, using=using, wanted=wanted)
             self._held = holding.held
             self._share = holding.share if holding.contended else holding.held
@@ -215,7 +233,7 @@ class LimitLease:
         slack_s = self._rate.period_s * (1 - 1 / self._rate.count)
         spare_s = min(_TOKENS_LAST_S, slack_s / 4)
         most = int(spare_s * self._rate.count / self._rate.period_s)
-        while (waiting := self._usage().waiting) > 0:
+        while (waiting := self._usage().waiting) > 0 and self._has_free_place():
             await self._watch.refresh()
             drawn = await self._journal.draw(
                 self._rate_name,

@@ -228,6 +228,19 @@ def test_no_process_keeps_the_only_place_while_another_waits(opens: Opens) -> No
     run(test)
 
 
+def test_processes_that_share_the_only_place_and_a_rate_get_both_at_once(opens: Opens) -> None:
+    async def test() -> None:
+        async def request(process: Process) -> None:
+            async with process.turn():
+                pass
+
+        async with opens(2, concurrency(1, rate="2/s")) as processes:
+            # One that lost its place while it waited for a token lost the token as well.
+            await asyncio.gather(*(request(each) for each in processes for _ in range(4)))
+
+    run(test)
+
+
 def test_the_places_of_a_process_that_has_ended_are_free(opens: Opens) -> None:
     async def test() -> None:
         async with opens(2, concurrency(1)) as (one, two):
