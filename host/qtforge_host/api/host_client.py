@@ -237,7 +237,7 @@ class HostClient:
         """
         from qtforge_sdk.journal_kit.archive import unpack
 
-        found = unpack(archive, pause=False)
+        found = unpack(archive, pause=False, file=file)
         replayer = await self._replayer()
         return _replay_row(await replayer.replay(found.run_id, found.decoded), file)
 

@@ -17,6 +17,7 @@ from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 from qtforge_sdk.durations import duration_text
+from qtforge_sdk.errors import ConfigError
 
 if TYPE_CHECKING:
     from qtforge_host.api.schedules import ScheduleClient
@@ -166,7 +167,10 @@ def test(cron: str, timezone: str, count: int, as_json: bool) -> None:
     # It imports the library that reads cron expressions, which may not be there.
     from qtforge_host.api.schedules import times_of_cron
 
-    found = times_of_cron(cron, timezone, count)
+    try:
+        found = times_of_cron(cron, timezone, count)
+    except ConfigError as error:
+        raise click.UsageError(f"{error.why}: {error.fix}") from None
     if as_json:
         print_json(found)
         return
@@ -245,8 +249,15 @@ def _times(rows: Sequence[PlannedRow]) -> None:
 
 def _rhythm(row: ScheduleRow) -> str:
     if row.every_s is not None:
-        return f"every {duration_text(row.every_s)}"
+        return f"every {_interval(row.every_s)}"
     return row.cron if row.timezone == "UTC" else f"{row.cron} ({row.timezone})"
+
+
+def _interval(seconds: float) -> str:
+    for unit, size_s in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds % size_s == 0:
+            return f"{seconds / size_s:g}{unit}"
+    return duration_text(seconds)
 
 
 def _next(row: ScheduleRow) -> str:

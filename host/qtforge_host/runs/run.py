@@ -75,6 +75,7 @@ T = TypeVar("T")
 _STEP_TIMEOUT_S: Final = 30.0
 _POLL_CHILD_S: Final = 0.5  # how often to look whether another process still executes a child
 _CUT: Final = object()  # the result of a branch that was cut off
+_PATCH_NAME: Final = 200  # characters of the name of a patch
 _FAIL_S: Final = 1.0  # within which the failure of a parallel step ends this one too
 
 
@@ -279,8 +280,10 @@ class ActiveRun:
 
     async def patched(self, name: str) -> bool:
         """Tell whether the run does what a change has added; see `qtforge_sdk.Run`."""
-        if not name:
-            raise ValueError("a patch needs a name")
+        if not isinstance(name, str) or not (name.isprintable() and 0 < len(name) <= _PATCH_NAME):
+            raise ValueError(
+                f"{name!r:.100} is no name of a patch: 1 to {_PATCH_NAME} printable characters are"
+            )
         step = f"{PATCH}{name}"
         if (answered := self._patches.get(name)) is not None:
             return answered

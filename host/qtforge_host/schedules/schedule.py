@@ -249,6 +249,8 @@ def _timezone(name: str, where: str) -> zoneinfo.ZoneInfo:
 def _cron(text: str, timezone: datetime.tzinfo, where: str) -> str:
     cron = _ALIASES.get(text, text)
     try:
+        if cron.startswith("@"):
+            raise CronSimError("there is no such word")
         if len(cron.split()) != _FIELDS:
             raise CronSimError(f"it has {len(cron.split())} fields")
         if next(CronSim(cron, datetime.datetime.now(timezone)), None) is None:

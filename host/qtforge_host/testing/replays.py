@@ -96,4 +96,4 @@ def read_exports(files: str | os.PathLike[str]) -> list[tuple[Path, Archive]]:
     found = [Path(each) for each in sorted(glob.glob(os.fspath(files)))]
     if not found:
         raise FileNotFoundError(f"no file is {os.fspath(files)}: write one with 'runs export'")
-    return [(each, unpack(each.read_bytes(), pause=False)) for each in found]
+    return [(each, unpack(each.read_bytes(), pause=False, file=str(each))) for each in found]

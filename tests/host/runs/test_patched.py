@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -120,8 +120,9 @@ def test_a_step_with_the_name_of_a_patch_is_refused(play: Any) -> None:
         await run.request("patch p", "do.ok", {})
         with pytest.raises(DuplicateStepError):
             await run.patched("p")
-        with pytest.raises(ValueError, match="needs a name"):
-            await run.patched("")
+        for name in ("", 5, "x\n\x1b[31m", "x" * 201):
+            with pytest.raises(ValueError, match="is no name of a patch"):
+                await run.patched(cast(str, name))
 
     async def case(lab: Any) -> None:
         state = await (await lab.start()).execute(lab.script(code), {})

@@ -179,7 +179,7 @@ def test_a_planned_time_has_one_run() -> None:
         ({"cron": "0 0 30 2 *"}, "cron", "Bad day-of-month"),
         ({"cron": "0 9 * * *", "timezone": "Mars/Base"}, "timezone", "no time zone 'Mars/Base'"),
         ({"cron": "0 9 * * *", "timezone": "../../etc/passwd"}, "timezone", "no time zone"),
-        ({"cron": ("0 9 * * *", "@often")}, "cron", "'@often' can't be used"),
+        ({"cron": ("0 9 * * *", "@often")}, "cron", "'@often' can't be used: there is no such"),
         ({"every": "soon"}, "every", "'soon' is not a duration"),
         ({"every": "10ms"}, "every", "too short"),
         ({"every": "1h", "start": "tomorrow"}, "start", "'tomorrow' is not a time"),

@@ -233,7 +233,7 @@ def test_files_that_are_missing_or_no_exports_are_refused(
     with pytest.raises(FileNotFoundError, match="runs export"):
         workflows.replay(tmp_path / "*.qtforge-run")
     (tmp_path / "a.qtforge-run").write_text("no")
-    with pytest.raises(ArchiveInvalidError):
+    with pytest.raises(ArchiveInvalidError, match=r"a\.qtforge-run: it does not begin"):
         workflows.replay(str(tmp_path / "*.qtforge-run"))
 
 

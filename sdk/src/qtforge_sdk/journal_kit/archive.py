@@ -94,16 +94,26 @@ def pack(
     return _MAGIC + bytes([_FORMAT]) + hashlib.sha256(body).digest() + body
 
 
-def unpack(data: bytes, *, pause: bool = True) -> Archive:
+def unpack(data: bytes, *, pause: bool = True, file: str = "") -> Archive:
     """Check an archive, and return its content.
 
     Args:
         data: The archive.
         pause: Whether an unfinished run is paused.
+        file: Where it was read from, for the error; "" where that is known.
 
     Raises:
         ArchiveInvalidError: It is not an archive, damaged, or of a newer format.
     """
+    try:
+        return _unpack(data, pause=pause)
+    except ArchiveInvalidError as error:
+        if not file:
+            raise
+        raise ArchiveInvalidError(f"{file}: {error.why}") from error
+
+
+def _unpack(data: bytes, *, pause: bool) -> Archive:
     if not data.startswith(_MAGIC) or len(data) < _HEAD_BYTES:
         raise ArchiveInvalidError("it does not begin with the mark of an archive")
     if data[len(_MAGIC)] > _FORMAT:
