@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,31 @@ ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "serve.md"
 
 
-def block(language: str) -> str:
+def block(language: str, about: str = "") -> str:
+    """Return the page's block of a language that has a text in it."""
     text = PAGE.read_text(encoding="utf-8")
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
+    (found,) = [each for each in blocks if about in each]
     return str(found)
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+def test_the_commands_for_schedules_do_what_they_say(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(block("toml", "[schedules."))
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "QTFORGE_CONFIG": str(config),
+        "QTFORGE_STATE_DIR": str(tmp_path / "state"),
+    }
+    done = subprocess.run(
+        ["bash", "-ec", block("sh", "schedules pause")],
+        env=environment, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for said in ("data-aggregation", "paused: the archive is moved", "triggered", "planned"):
+        assert said in done.stdout
 
 
 @pytest.mark.skipif(
@@ -28,7 +51,7 @@ def test_the_requests_with_curl_do_what_they_say(serving: Serving, server: Serve
     given = {"document": {"name": document.name, "path": str(document)}}
     run_id = server.start("document-approval", wait="20s", **given)["run_id"]
     until(lambda: server.run(run_id)["status"] == "waiting")
-    script = block("sh")
+    script = block("sh", "curl")
     for pattern, value in (
         (r"^URL=.*$", f"URL={server.url}"),
         (r"^TOKEN=.*$", f"TOKEN={server.token}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import stat
 from typing import Any
 
@@ -157,9 +158,12 @@ def test_a_planned_time_that_passed_is_caught_up_by_one_run_also_over_a_kill(
     until(lambda: serving.done == ["quick tick"])
     until(lambda: server.get("/v1/runs").json()["runs"][0]["status"] == "succeeded")
     server.end(signal.SIGKILL)
-    memory.write_text(before)  # as if it had been killed before that was written down
+    (journal,) = (serving.folder / "state").rglob("journal.sqlite3")
+    with sqlite3.connect(journal) as connection:  # as if it had been killed before that
+        assert connection.execute("DELETE FROM kept_values").rowcount == 1
+    connection.close()
     again = serving.serve()
-    until(lambda: "run_id" in memory.read_text() and memory.read_text() != before)
+    until(lambda: again.get("/v1/schedules/tick").json()["past"])
     (run,) = again.get("/v1/runs").json()["runs"]
     rows = {row["name"]: row for row in serving.json("schedules", "list", "--json")["schedules"]}
     assert rows["tick"]["last_run"] == run["run_id"]
