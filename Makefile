@@ -43,10 +43,10 @@ test: ruff
 	$(MAKE) --no-print-directory --jobs 2 types tests
 
 # Modules are compiled once, and not by each of the many processes that the tests start. There
-# are two workers more than processors, since tests wait for disks, servers and clocks.
+# is one worker more than processors, since tests wait for disks, servers and clocks.
 tests: export PYTHONDONTWRITEBYTECODE :=
 tests: $(VENV)/.dev
-	$(BIN)/pytest -n 4 --dist worksteal --durations 40 --durations-min 2
+	$(BIN)/pytest -n 3 --dist worksteal --durations 40 --durations-min 2
 
 soak: $(VENV)/.dev
 	$(BIN)/pytest -m soak --timeout 3600

@@ -34,6 +34,7 @@ def limited(journal_settings: JournalSettings, tmp_path: Path) -> Iterator[Servi
     made.close()
 
 
+@pytest.mark.soak  # the contract of journals and the same test on SQLite are quicker
 def test_limits_and_rates_hold_over_all_workers(limited: Serving) -> None:
     limits_hold(limited)
 
