@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["schedules"]
 
+T = TypeVar("T")
+
 
 @click.group()
 def schedules() -> None:
@@ -36,17 +37,11 @@ def schedules() -> None:
 @click.pass_obj
 def list_schedules(session: Session, as_json: bool) -> None:
     """Show every schedule of the configuration, its next time and its last run."""
-
-    async def listed() -> list[ScheduleRow]:
-        async with _client(session) as client:
-            found = await client.list()
-        if as_json:
-            print_json(found)
-        return found.schedules
-
-    rows = event_loop.run(listed())
+    found = _use(session, lambda client: client.list())
     if as_json:
+        print_json(found)
         return
+    rows = found.schedules
     if not rows:
         echo(f"there is no [schedules.NAME] in {session.settings.config_path}")
         return
@@ -66,12 +61,8 @@ def list_schedules(session: Session, as_json: bool) -> None:
 @click.pass_obj
 def show(session: Session, name: str, as_json: bool) -> None:
     """Show a schedule, what became of its last planned times, and the next ones."""
-
-    async def shown() -> ScheduleDocument:
-        async with _client(session) as client:
-            return await client.show(name)
-
-    _print(event_loop.run(shown()), as_json=as_json)
+    found = _use(session, lambda client: client.show(name))
+    _print(found, as_json=as_json)
 
 
 @schedules.command()
@@ -82,12 +73,8 @@ def show(session: Session, name: str, as_json: bool) -> None:
 @click.pass_obj
 def pause(session: Session, name: str, reason: str, as_json: bool) -> None:
     """Let a schedule start nothing, until 'schedules resume'."""
-
-    async def paused() -> ScheduleDocument:
-        async with _client(session) as client:
-            return await client.pause(name, reason=reason)
-
-    _print_change(event_loop.run(paused()), as_json=as_json)
+    found = _use(session, lambda client: client.pause(name, reason=reason))
+    _print_change(found, as_json=as_json)
 
 
 @schedules.command()
@@ -101,12 +88,8 @@ def pause(session: Session, name: str, reason: str, as_json: bool) -> None:
 @click.pass_obj
 def resume(session: Session, name: str, catch_up: bool, as_json: bool) -> None:
     """Let a paused schedule start runs again."""
-
-    async def resumed() -> ScheduleDocument:
-        async with _client(session) as client:
-            return await client.resume(name, catch_up=catch_up)
-
-    _print_change(event_loop.run(resumed()), as_json=as_json)
+    found = _use(session, lambda client: client.resume(name, catch_up=catch_up))
+    _print_change(found, as_json=as_json)
 
 
 @schedules.command()
@@ -120,12 +103,8 @@ def trigger(session: Session, name: str, force: bool, as_json: bool) -> None:
 
     Exit code 4 when a run of the schedule is unfinished and its 'overlap' is not "allow".
     """
-
-    async def triggered() -> ScheduleRuns:
-        async with _client(session) as client:
-            return await client.trigger(name, force=force)
-
-    _print_runs(event_loop.run(triggered()), as_json=as_json)
+    found = _use(session, lambda client: client.trigger(name, force=force))
+    _print_runs(found, as_json=as_json)
 
 
 @schedules.command()
@@ -146,14 +125,11 @@ def backfill(
     zone. What was started for a planned time is not started again.
     """
     first, last = _moment("--from", since), _moment("--to", until)
-
-    async def backfilled() -> ScheduleRuns:
-        async with _client(session) as client:
-            return await client.backfill(
-                name, since=first, until=last, dry_run=dry_run, again=again
-            )
-
-    _print_runs(event_loop.run(backfilled()), as_json=as_json)
+    found = _use(
+        session,
+        lambda client: client.backfill(name, since=first, until=last, dry_run=dry_run, again=again),
+    )
+    _print_runs(found, as_json=as_json)
 
 
 @schedules.command()
@@ -178,14 +154,17 @@ def test(cron: str, timezone: str, count: int, as_json: bool) -> None:
         echo(_when(each))
 
 
-@contextlib.asynccontextmanager
-async def _client(session: Session) -> AsyncIterator[ScheduleClient]:
+def _use(session: Session, use_case: Callable[[ScheduleClient], Coroutine[Any, Any, T]]) -> T:
+    """Return what a use case of schedules returns."""
     check_installed(SCHEDULES)
     # It imports the library that reads cron expressions, which may not be there.
     from qtforge_host.api.schedules import open_schedules
 
-    async with open_schedules(session.settings) as client:
-        yield client
+    async def used() -> T:
+        async with open_schedules(session.settings) as client:
+            return await use_case(client)
+
+    return event_loop.run(used())
 
 
 def _print(found: ScheduleDocument, *, as_json: bool) -> None:

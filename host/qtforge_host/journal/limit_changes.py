@@ -15,6 +15,7 @@ from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_sdk.journal import BreakerTrial, Drawn, Holding, OpenBreaker
 from qtforge_sdk.journal_kit.jobs import Change
 from qtforge_sdk.journal_kit.limits import (
+    BREAKER_AGE_S,
     NEW_RATE,
     BreakerRow,
     Claim,
@@ -35,7 +36,6 @@ __all__ = [
     "short_limits",
 ]
 
-_OLD_S: Final = 86_400.0  # after which an open breaker is forgotten that nobody has tried
 _CLAIMS: Final = "SELECT owner, held, wanted, since FROM places WHERE name = ?"
 _KEEP_CLAIM: Final = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?)"
 _DROP_CLAIM: Final = "DELETE FROM places WHERE name = ? AND owner = ?"
@@ -119,7 +119,7 @@ def open_breaker(topic: str, plugin: str, open_for_s: float, reason: str) -> Cha
 
     def do(group: GroupCommit) -> datetime.datetime:
         now_s = time.time()
-        group.connection.execute("DELETE FROM breakers WHERE until < ?", (now_s - _OLD_S,))
+        group.connection.execute("DELETE FROM breakers WHERE until < ?", (now_s - BREAKER_AGE_S,))
         row = BreakerRow(now_s + open_for_s, open_for_s, reason, "")
         group.connection.execute(_KEEP_BREAKER, (topic, plugin, *row))
         return row.until

@@ -182,6 +182,7 @@ class Scheduler:
         policy = "last" if state.resumed and schedule.catch_up == "none" else schedule.catch_up
         oldest = now - datetime.timedelta(seconds=schedule.catch_up_within_s)
         missed: list[PlannedTime] = []
+        has_fired = False
         for place, planned in enumerate(passed):
             is_last = place == len(passed) - 1
             is_punctual = is_last and now - schedule.due(planned) <= _PUNCTUAL
@@ -189,6 +190,9 @@ class Scheduler:
             if is_punctual or (counts and planned >= oldest):
                 state = await self._miss(schedule, state, missed)
                 missed = []
+                if has_fired and schedule.overlap != "allow":  # the run before may have ended
+                    state = await self._seen(schedule, state)
+                has_fired = True
                 try:
                     state = await self._fire(schedule, state, planned)
                 except _Refused:  # it is tried again, as long as its policy allows
@@ -221,8 +225,6 @@ class Scheduler:
         """
         name = schedule.name
         run_id = schedule.run_id(planned, state.turn)
-        if state.unfinished and schedule.overlap != "allow":
-            state = await self._seen(schedule, state)
         others = [each for each in state.unfinished if each != run_id]
         if others and schedule.overlap == "skip":
             why = f"the run {others[-1]} is not finished"

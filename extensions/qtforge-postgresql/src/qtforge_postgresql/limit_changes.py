@@ -17,6 +17,7 @@ from qtforge_postgresql.texts import check_text
 from qtforge_sdk.journal import BreakerTrial, Drawn, Holding, OpenBreaker
 from qtforge_sdk.journal_kit.jobs import Change
 from qtforge_sdk.journal_kit.limits import (
+    BREAKER_AGE_S,
     NEW_RATE,
     BreakerRow,
     Claim,
@@ -39,7 +40,6 @@ __all__ = [
     "parse_short",
 ]
 
-_OLD_S: Final = 86_400.0  # after which an open breaker is forgotten that nobody has tried
 _LOCK: Final = """SELECT pg_advisory_xact_lock(hashtextextended('qtforge-limits:{s}', 0))"""
 _NOW: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 # Just after the start of the server all leases have ended, and each owner gets one to return.
@@ -144,7 +144,7 @@ def open_breaker(topic: str, plugin: str, open_for_s: float, reason: str) -> Cha
     def do(group: Group) -> datetime.datetime:
         group.session.execute(_LOCK)
         (now_s,) = group.session.row(_NOW)
-        group.session.execute(_DROP_OLD, (now_s - _OLD_S,))
+        group.session.execute(_DROP_OLD, (now_s - BREAKER_AGE_S,))
         row = BreakerRow(now_s + open_for_s, open_for_s, reason, "")
         group.session.execute(_KEEP_BREAKER, (topic, plugin, *row))
         return row.until

@@ -16,6 +16,9 @@ from qtforge_sdk.journal_kit.encoding import from_us
 
 __all__ = ["NEW_RATE", "BreakerRow", "Claim", "RateRow", "allot", "draw", "moment", "try_breaker"]
 
+BREAKER_AGE_S: Final = 86_400.0
+"""How long after its trial time an open breaker is kept that nobody has tried, in seconds."""
+
 _CLOSE_ENOUGH_S: Final = 1e-6  # sums of floating-point seconds are not exact
 _SHARED_S: Final = 10.0  # for which each token is drawn after two processes have
 _ASK_AGAIN_S: Final = 0.25  # while another process alone has the bucket, and is to return it
