@@ -64,7 +64,9 @@ async def _invoke(
         if found is None:
             near = nearest(name, [*builtin, *commands])
             hint = f" Did you mean '{near}'?" if near else ""
-            raise click.UsageError(f"No such command '{name}'.{hint}")
+            # The usage shown is that of all commands: there is none with this name.
+            group = click.get_current_context().parent
+            raise click.UsageError(f"No such command '{name}'.{hint}", group)
         session.host = host
         info = f"qtforge-host {name}"
         try:

@@ -212,14 +212,23 @@ def _try(arguments: Sequence[str] | None) -> int:
         click.echo(error.format_message())
         return 2
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _refused(error)
     except (click.Abort, KeyboardInterrupt):
         click.echo("cancelled", err=True)
         return 130
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback without --debug
         return _failed(_only(error), debug="--debug" in words)
     return result if isinstance(result, int) else 0
+
+
+def _refused(error: click.ClickException) -> int:
+    """Show what click or a command refuses; what the message repeats can't add a line to it."""
+    from qtforge_host.cli.terminal import clean_line
+
+    if isinstance(error, click.UsageError):  # of another, a plugin's text may have several lines
+        error.message = clean_line(error.message)  # type: ignore[misc]
+    error.show()
+    return error.exit_code
 
 
 def _refuse_windows() -> int:

@@ -14,7 +14,7 @@ from qtforge_host.api.extras import SCHEDULES, check_installed
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
-from qtforge_host.cli.terminal import clean_line, echo
+from qtforge_host.cli.terminal import echo
 from qtforge_sdk.durations import duration_text
 from qtforge_sdk.errors import ConfigError
 
@@ -146,7 +146,7 @@ def test(cron: str, timezone: str, count: int, as_json: bool) -> None:
     try:
         found = times_of_cron(cron, timezone, count)
     except ConfigError as error:
-        raise click.UsageError(f"{clean_line(error.why)}: {error.fix}") from None
+        raise click.UsageError(f"{error.why}: {error.fix}") from None
     if as_json:
         print_json(found)
         return
@@ -256,4 +256,4 @@ def _moment(option: str, text: str) -> datetime.datetime:
         return datetime.datetime.fromisoformat(text)
     except ValueError:
         fix = "a date or a time such as 2026-11-01 or 2026-11-01T06:30"
-        raise click.UsageError(f"{option}: {text!r} is not a time: write {fix}") from None
+        raise click.UsageError(f"{option}: '{text}' is not a time: write {fix}") from None

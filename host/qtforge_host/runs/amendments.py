@@ -7,7 +7,7 @@ import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import jsonpatch
 import jsonpointer
@@ -42,28 +42,43 @@ __all__ = [
     "as_document",
 ]
 
+_LONGEST_TEXT: Final = 100  # characters of an error of the library
+
 Operation = dict[str, Any]
 """One operation of a JSON Patch: ``op``, ``path``, and ``value`` or ``from``."""
 
 
 def apply_patch(run_id: str, plain: Any, patch: Iterable[Mapping[str, Any]]) -> Any:
-    """Return a definition after a patch; the given one is not changed.
+    """Return a definition after a patch; neither of the given ones is changed.
 
     Raises:
         AmendmentRefusedError: The patch is malformed, or does not fit the definition.
     """
-    try:
-        return jsonpatch.JsonPatch([dict(each) for each in patch]).apply(plain)
-    except jsonpatch.JsonPatchTestFailed as error:
-        raise AmendmentRefusedError(
-            run_id, f"the definition is not the one that the patch was made for: {error}"
-        ) from error
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
-        raise AmendmentRefusedError(run_id, f"the patch does not apply: {error}") from error
-    except (TypeError, ValueError, AttributeError, KeyError) as error:  # not a patch at all
-        raise AmendmentRefusedError(
-            run_id, f"it is not a JSON Patch: {error}", "a list of operations, see RFC 6902"
-        ) from error
+    after = copy.deepcopy(plain)
+    for number, each in enumerate(patch, 1):
+        try:
+            # A copy: the library puts the value itself into the definition, where a later
+            # operation may change it.
+            operation = copy.deepcopy(dict(each))
+            after = jsonpatch.JsonPatch([operation]).apply(after, in_place=True)
+        except jsonpatch.JsonPatchTestFailed as error:
+            why = f"the definition is not the one that the patch was made for: {_brief(error)}"
+            raise AmendmentRefusedError(run_id, why) from error
+        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+            why = f"operation {number} of the patch does not apply: {_brief(error)}"
+            raise AmendmentRefusedError(run_id, why) from error
+        except (TypeError, ValueError, AttributeError, KeyError) as error:  # not a patch at all
+            why = f"it is not a JSON Patch: {_brief(error)}"
+            raise AmendmentRefusedError(
+                run_id, why, "write a list of operations, see RFC 6902"
+            ) from error
+    return after
+
+
+def _brief(error: Exception) -> str:
+    """Return an error's text without the whole definition, which some of them quote."""
+    text = str(error)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 class PatchBuilder:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +45,74 @@ def test_a_state_directory_that_fails_several_tasks_is_one_error() -> None:
     assert _only(ExceptionGroup("one", [error])) is error
     several = ExceptionGroup("two", [ValueError("a"), KeyError("b")])
     assert _only(several) is several
+
+
+EVIL = "a\n\x1b[31mFORGED\r\u2028b"
+REFUSED = [
+    (EVIL,),
+    (f"--{EVIL}", "runs", "list"),
+    ("runs", EVIL),
+    ("runs", "list", EVIL),
+    ("runs", "list", "--status", EVIL),
+    ("runs", "list", "--limit", EVIL),
+    ("runs", "list", "--since", EVIL),
+    ("runs", "show", "last", "--graph", EVIL),
+    ("runs", "prune", "--older-than", EVIL),
+    ("runs", "cancel", "last", "--wait", EVIL),
+    ("runs", "amend", "last", "--set", EVIL),
+    ("runs", "amend", "last", "--set", f"{EVIL}=1"),
+    ("runs", "amend", "last", "--patch", EVIL),
+    ("runs", "amend", "last", "--patch", "{file}"),
+    ("runs", "amend", "last", "--replace", "a", "{file}"),
+    ("runs", "amend", "last", "--replace", "a", "{no stage}"),
+    ("runs", "retry", "last", "--insert-after", "a", "{no stage}"),
+    ("run", "quick", "--set", EVIL),
+    ("run", "quick", "--set", f"a={EVIL}", "--set", f"a.{EVIL}=1"),
+    ("run", "quick", "--input", EVIL),
+    ("run", "quick", "--input", "{file}"),
+    ("run", "quick", "--jobs", EVIL),
+    ("send", "last", "go", "--set", EVIL),
+    ("bus", "request", "a.b", "--set", EVIL),
+    ("workflows", "graph", "quick", "--format", EVIL),
+    ("schedules", "test", EVIL),
+    ("schedules", "backfill", "nightly", "--from", EVIL, "--to", EVIL),
+    ("serve", "--port", EVIL),
+    ("serve", "--public-url", EVIL),
+    ("serve", "--root-path", EVIL),
+    ("serve", "--trusted-proxy", EVIL),
+    ("serve", "--grace", EVIL),
+    ("nodes", "drain", "here", "--wait", EVIL),
+    ("tokens", "create", "--scope", EVIL),
+    ("tokens", "create", "--scope", "read", "--expires", EVIL),
+    ("completion", EVIL),
+]
+# All in one process, since each is refused before anything is started.
+IN_TURN = """
+import json, sys
+from qtforge_host.cli.main import _run
+for words in json.load(sys.stdin):
+    code = _run(words)
+    print(code, "END", file=sys.stderr, flush=True)
+"""
+
+
+def test_an_argument_that_is_refused_is_repeated_on_one_line(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    files = {"{file}": tmp_path / EVIL, "{no stage}": tmp_path / f"{EVIL}.toml"}
+    files["{file}"].write_text("not = [ a table")
+    files["{no stage}"].write_text("stages = [1]")
+    given = [[str(files.get(word, word)) for word in words] for words in REFUSED]
+
+    done = subprocess.run(
+        [sys.executable, "-c", IN_TURN],
+        input=json.dumps(given), capture_output=True, text=True, timeout=120, env=environment,
+    )  # fmt: skip
+
+    shown = done.stderr.split("2 END\n")
+    assert shown.pop() == ""
+    for words, text in zip(REFUSED, shown, strict=True):
+        *usage, error = text.removesuffix("\n").split("\n")
+        assert (error.startswith("Error: "), "FORGED" in error) == (True, True), (words, text)
+        assert [line for line in (*usage, error) if line and not line.isprintable()] == [], words
+        assert "FORGED" not in "".join(usage), words

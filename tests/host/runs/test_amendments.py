@@ -124,3 +124,36 @@ def test_what_is_no_patch_or_does_not_fit_is_refused(
     with pytest.raises(AmendmentRefusedError, match=why):
         builder.extend(patch)
     assert builder.operations == []
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "replace", "path": "/no/such", "value": 1},
+        {"op": "copy", "from": "/no", "path": "/such"},
+        {"op": "test", "path": "/stages", "value": []},
+        {"op": "x" * 10_000, "path": "/name"},
+    ],
+)
+def test_a_refusal_names_the_operation_and_quotes_no_whole_definition(
+    operation: dict[str, Any],
+) -> None:
+    large = {"name": "large", "stages": [{"name": f"stage {each}"} for each in range(1000)]}
+    patch = [{"op": "replace", "path": "/name", "value": "larger"}, operation]
+    with pytest.raises(AmendmentRefusedError) as refused:
+        apply_patch("run-1", large, patch)
+    assert len(refused.value.why) < 250
+    assert "operation 2" in refused.value.why or operation["op"] == "test"
+    assert large["name"] == "large"
+
+
+def test_a_patch_is_the_same_after_it_was_applied() -> None:
+    patch: list[dict[str, Any]] = [
+        {"op": "add", "path": "/stages/-", "value": {"name": "new", "items": []}},
+        {"op": "add", "path": "/stages/0/items/-", "value": 1},
+    ]
+    before = copy.deepcopy(patch)
+    once = apply_patch("run-1", {"stages": []}, patch)
+    assert apply_patch("run-1", {"stages": []}, patch) == once
+    assert once == {"stages": [{"name": "new", "items": [1]}]}
+    assert patch == before

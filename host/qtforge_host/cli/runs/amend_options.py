@@ -102,10 +102,12 @@ def _stage_of(path: Path) -> dict[str, Any]:
         table = toml.read(_read(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{path}: not valid TOML: {error}") from error
-    if list(table) == ["stages"] and isinstance(table["stages"], list):
-        if len(table["stages"]) != 1:
-            raise click.UsageError(f"{path}: it must contain exactly one stage")
-        return dict(table["stages"][0])
+    if list(table) == ["stages"]:
+        match table["stages"]:
+            case [dict() as stage]:
+                return stage
+            case _:
+                raise click.UsageError(f"{path}: it must contain exactly one stage")
     return table
 
 
