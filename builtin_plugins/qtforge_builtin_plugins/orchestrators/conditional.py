@@ -6,26 +6,18 @@ analysis, and the ``names`` are the variables of its conditions.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
 
 from qtforge_builtin_plugins.orchestrators.drawing import END, StageDrawing
 from qtforge_builtin_plugins.orchestrators.rules import Decision, Rule, decide, no_match
-from qtforge_builtin_plugins.orchestrators.stage_amendments import stage_amendment_problems
 from qtforge_builtin_plugins.orchestrators.stage_checks import STEP_MEMBERS, check_stages
-from qtforge_builtin_plugins.orchestrators.stage_repeats import steps_repeated_with
-from qtforge_builtin_plugins.orchestrators.stage_runner import conclude_stages, run_stages
+from qtforge_builtin_plugins.orchestrators.stage_runner import run_stages
+from qtforge_builtin_plugins.orchestrators.staged import StagedOrchestrator
 from qtforge_builtin_plugins.orchestrators.stages import Stage, StagedDefinition
-from qtforge_sdk import (
-    DefinitionChecker,
-    ErrorInfo,
-    OperationError,
-    Orchestrator,
-    Run,
-    StepResult,
-)
+from qtforge_sdk import DefinitionChecker, OperationError, Run, StepResult
 from qtforge_sdk.checkpoints import Ended
 from qtforge_sdk.errors import ExpressionError, StageFailedError
 from qtforge_sdk.graphs import Edge, Graph, Node
@@ -67,7 +59,7 @@ class ConditionalDefinition(StagedDefinition, frozen=True, kw_only=True):
     explain: bool = False
 
 
-class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
+class ConditionalOrchestrator(StagedOrchestrator[ConditionalDefinition]):
     """Run the stages, decide, and run the chosen workflow as a child."""
 
     kind: ClassVar[str] = "conditional"
@@ -148,7 +140,7 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
         steps: Mapping[str, StepResult],
     ) -> list[str]:
         """Return the reasons against an amendment: a decision stays."""
-        reasons = stage_amendment_problems(before, after, steps)
+        reasons = super().check_amendment(before, after, steps)
         for step, fields in ((_DECISION, _UNTIL_DECIDED), (_PIPELINE, _UNTIL_SENT)):
             if step in steps:
                 reasons += [
@@ -159,24 +151,6 @@ class ConditionalOrchestrator(Orchestrator[ConditionalDefinition]):
         if _DECISION in steps and len(after.stages) != len(before.stages):
             reasons.append(f"'{_DECISION}' has begun: no stage can come before it")
         return reasons
-
-    def concludes(self, definition: ConditionalDefinition) -> bool:
-        """Return whether the definition has stages that are done last."""
-        return bool(definition.finally_)
-
-    async def conclude(self, run: Run, status: str, error: ErrorInfo | None) -> None:
-        """Do the stages that are done last."""
-        await conclude_stages(run, status, error)
-
-    def repeated_with(
-        self,
-        definition: ConditionalDefinition,
-        steps: Collection[str],
-        ended: Sequence[str],
-        failed: Collection[str],
-    ) -> set[str]:
-        """Return what a retry does again together with some steps."""
-        return steps_repeated_with(definition, steps, ended, failed)
 
     def _check_name(self, name: str, checker: DefinitionChecker) -> None:
         if name in _RESERVED:

@@ -228,7 +228,7 @@ def test_validation_finds_cycles_unknown_names_and_what_is_out_of_reach(
     text = problems(workflows, unneeded)
     assert "'parse' may end later" in text
     assert 'add "parse" to needs' in text
-    assert "a graph has at least one stage" in problems(workflows, "stages = []")
+    assert "a graph workflow has at least one stage" in problems(workflows, "stages = []")
     itself = stage("a", 'needs = ["a"]')
     assert "the stages need each other: a -> a" in problems(workflows, itself)
 
