@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import logging
+import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
+from qtforge_sdk.errors import StorageError
 from qtforge_sdk.journal import Journal
 
-__all__ = ["Outcome", "PlannedTime", "ScheduleState", "ScheduleStates"]
+__all__ = ["Outcome", "PlannedTime", "ScheduleContendedError", "ScheduleState", "ScheduleStates"]
 
 _LOG: Final = logging.getLogger("qtforge.schedules")
 _PREFIX: Final = "schedule/"
 _MOST_PAST: Final = 100
 _MOST_UNFINISHED: Final = 1000
 _MOST_TRIES: Final = 100
+_AT_ONCE: Final = 3  # lost races after which others get time to finish
+_LONGEST_WAIT_S: Final = 0.05
 
 Outcome = Literal["started", "queued", "skipped", "missed", "triggered", "backfilled"]
+
+
+class ScheduleContendedError(StorageError):
+    """Other processes changed the state of a schedule whenever it was to be written.
+
+    Args:
+        name: The schedule.
+    """
+
+    code = "schedule.contended"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the state of the schedule '{name}' can't be written",
+            f"other processes have changed it {_MOST_TRIES} times meanwhile",
+            "try again in a moment; let fewer processes have the schedule",
+        )
+        self.name = name
+        self.retryable = True
 
 
 class PlannedTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -118,8 +142,11 @@ class ScheduleStates:
 
         Raises:
             StorageError: The journal can't be written.
+            ScheduleContendedError: Other processes were faster each time.
         """
-        for _ in range(_MOST_TRIES):
+        for number in range(_MOST_TRIES):
+            if number >= _AT_ONCE:
+                await asyncio.sleep(random.uniform(0, _LONGEST_WAIT_S))  # noqa: S311 - no secret
             before, revision = await self._one(name)
             after = changed(before)
             if after is None or after == before:
@@ -127,7 +154,7 @@ class ScheduleStates:
             data = msgspec.json.encode(after)
             if await self._journal.keep_value(_PREFIX + name, data, revision):
                 return after
-        raise RuntimeError(f"the state of the schedule {name} changes all the time")
+        raise ScheduleContendedError(name)
 
     async def _one(self, name: str) -> tuple[ScheduleState | None, int]:
         found = (await self._read(name)).get(name)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from qtforge_host.schedules.schedule import Schedule
 from qtforge_host.schedules.state import PlannedTime, ScheduleState, ScheduleStates
 from qtforge_sdk.clock import Clock
-from qtforge_sdk.errors import QtForgeError, StorageError
+from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal_errors import RunExistsError
 
 __all__ = ["RunEnd", "ScheduledRuns", "Scheduler"]
@@ -115,7 +115,7 @@ class Scheduler:
             await self._clock.sleep(self._wait_s())
 
     async def _look(self, schedule: Schedule) -> None:
-        """Do what is due of a schedule; where its state can't be read or written, again later."""
+        """Do what is due of a schedule; a failure costs the others nothing, and is tried again."""
         name, now = schedule.name, self._clock.now()
         due = self._next.get(name)
         is_set_back = name in self._looked and now < self._looked[name]
@@ -124,8 +124,11 @@ class Scheduler:
         self._looked[name] = now
         try:
             await self._catch_up(schedule)
-        except StorageError as error:
+        except QtForgeError as error:  # such as a full disk
             _LOG.error("the schedule %s waits: %s", name, error)
+            self._next[name] = now + datetime.timedelta(seconds=_AGAIN_S)
+        except Exception:  # noqa: BLE001 - whatever it is, it must not end the scheduler
+            _LOG.exception("the schedule %s has failed, and is tried again", name)
             self._next[name] = now + datetime.timedelta(seconds=_AGAIN_S)
 
     async def _catch_up(self, schedule: Schedule) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import pickle
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,14 @@ from qtforge_host.config.settings import ScheduleSettings, Settings
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.runs.store_clock import StoreClock
 from qtforge_host.schedules.schedule import Schedule, read_schedules
-from qtforge_host.schedules.state import ScheduleState, ScheduleStates
+from qtforge_host.schedules.state import (
+    ScheduleContendedError,
+    ScheduleState,
+    ScheduleStates,
+)
 from qtforge_host.serving.scheduler import RunEnd, Scheduler
 from qtforge_sdk.clock import Alarm
-from qtforge_sdk.errors import WorkflowNotFoundError
+from qtforge_sdk.errors import StateDirectoryError, WorkflowNotFoundError
 from qtforge_sdk.journal import KeptValue
 from qtforge_sdk.journal_errors import RunExistsError
 from qtforge_sdk.testing.clock import VirtualClock
@@ -232,6 +237,115 @@ def test_a_workflow_that_is_not_there_is_told_and_the_others_go_on(
     asyncio.run(run_for(schedules("0 * * * *"), started, memory, start=START, seconds=7200))
     assert caplog.text.count("can't start w") == 2
     assert memory.state.run_id is None
+
+
+class FailingJournal(MemoryJournal):
+    """A journal that can't keep values of one key for a while."""
+
+    def __init__(self, store: MemoryStore, key: str, count: int, error: Exception | None) -> None:
+        super().__init__(store=store)
+        self.failing, self.left, self.error = key, count, error
+
+    async def keep_value(self, key: str, data: bytes | None, revision: int) -> bool:
+        if key == self.failing and self.left:
+            self.left -= 1
+            if self.error is not None:
+                raise self.error
+            return False  # another process was faster
+        return await super().keep_value(key, data, revision)
+
+
+class FailingRuns(Started):
+    """Runs one of whose methods fails for a while, for one schedule."""
+
+    def __init__(self, method: str, error: Exception) -> None:
+        super().__init__()
+        self.method, self.error, self.left = method, error, 3
+        self.lasts = True
+
+    def fail(self, method: str) -> None:
+        if method == self.method and self.left:
+            self.left -= 1
+            raise self.error
+
+    async def start(self, schedule: Schedule, run_id: str, given: Mapping[str, Any]) -> None:
+        if schedule.name == "s0":
+            self.fail("start")
+        await super().start(schedule, run_id, given)
+
+    async def cancel(self, run_id: str, reason: str) -> None:
+        self.fail("cancel")
+        await super().cancel(run_id, reason)
+
+    async def end(self, run_id: str) -> RunEnd:
+        self.fail("end")
+        return await super().end(run_id)
+
+    async def given(
+        self, schedule: Schedule, planned: datetime.datetime, previous: datetime.datetime | None
+    ) -> Mapping[str, Any]:
+        if schedule.name == "s0":
+            self.fail("given")
+        return await super().given(schedule, planned, previous)
+
+
+FAILURES = [StateDirectoryError("s", "the disk is full"), ValueError("unforeseen")]
+
+
+@pytest.mark.parametrize("error", [*FAILURES, None], ids=["store", "other", "lost races"])
+def test_a_state_that_can_not_be_written_for_a_while_costs_no_planned_time(
+    memory: Memory, error: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_host.schedules.state._LONGEST_WAIT_S", 0)
+
+    async def play(started: Started) -> None:
+        clock = VirtualClock(START)
+        journal = FailingJournal(memory.store, "schedule/s0", 250, error)
+        await journal.open()
+        states = ScheduleStates(journal, memory.earlier)
+        wanted = schedules("0 * * * *", "all", count=2)
+        async with scheduling(wanted, started, states, clock):
+            while journal.left:
+                await clock.advance(1)
+            await clock.advance(3 * 3600)
+        await journal.close()
+
+    started = Started()
+    asyncio.run(play(started))
+    hours = {each[:11] for each in started.times}
+    assert {f"20260101-0{hour}" for hour in (1, 2, 3)} <= hours
+    assert len(started.times) == 2 * len(hours), "both schedules start at each hour"
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=["store", "other"])
+@pytest.mark.parametrize("method", ["start", "cancel", "end", "given"])
+def test_what_fails_for_a_while_is_tried_again_and_costs_no_other_schedule(
+    memory: Memory, method: str, error: Exception
+) -> None:
+    started = FailingRuns(method, error)
+    wanted = schedules("0 * * * *", count=2, overlap="cancel")
+    asyncio.run(run_for(wanted, started, memory, start=START, seconds=3 * 3600))
+    assert started.left == 0, "it was reached"
+    assert started.times == sorted(2 * [f"20260101-0{hour}0000" for hour in (1, 2, 3)])
+
+
+def test_a_state_that_others_change_all_the_time_is_an_error_that_may_be_tried_again(
+    memory: Memory,
+) -> None:
+    async def change() -> None:
+        journal = FailingJournal(memory.store, "schedule/s0", 1000, None)
+        await journal.open()
+        try:
+            await ScheduleStates(journal, memory.earlier).change(
+                "s0", lambda known: ScheduleState(planned=START)
+            )
+        finally:
+            await journal.close()
+
+    with pytest.raises(ScheduleContendedError) as caught:
+        asyncio.run(change())
+    assert (caught.value.retryable, caught.value.http_status) == (True, 503)
+    assert pickle.loads(pickle.dumps(caught.value)).name == "s0"
 
 
 def test_a_state_that_is_damaged_starts_nothing_twice(
