@@ -33,7 +33,7 @@ from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.amendments import amend as check_amendment
 from qtforge_host.runs.amendments import amend_resting, amendment_outcome
 from qtforge_host.runs.children import cancel_family
-from qtforge_host.runs.engine import RunIds
+from qtforge_host.runs.engine import Engine, RunIds
 from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.reset import ResetAmendment, forked, reset_run
@@ -77,6 +77,7 @@ Patch = Sequence[Mapping[str, Any]]
 """A JSON Patch (RFC 6902)."""
 
 PatchOf = Callable[[Workflow], Patch]
+InputOf = Callable[[Workflow], Mapping[str, Any]]
 """Makes a JSON Patch for a workflow with its definition as it is now."""
 
 
@@ -649,7 +650,7 @@ class RunClient(RunStore):
         run_id: str,
         *,
         from_step: str | None = None,
-        given: Mapping[str, Any] | None = None,
+        given: Mapping[str, Any] | InputOf | None = None,
         versions: VersionPolicy = "same-major",
     ) -> str:
         """Make a new run of another, which stays as it is; return the new run's id.
@@ -659,7 +660,8 @@ class RunClient(RunStore):
         Args:
             run_id: The other run.
             from_step: Keep the results of what does not depend on this step; None keeps none.
-            given: What changes in the input; tables are merged, other values replaced.
+            given: What changes in the input, or what makes it; tables are merged, other values
+                replaced. A changed input is checked like that of any new run.
             versions: Which plugin versions may execute it, besides those that served the other.
 
         Raises:
@@ -667,6 +669,9 @@ class RunClient(RunStore):
             UnknownStepError: It has begun no such step.
             KeepsStateError: A step is given, and the run is a state machine.
             WorkflowError: Its workflow can't run here.
+            RunInputError: The changed input is not what the workflow accepts.
+            OperationError: ``secret.missing``: the run was imported, and a secret that stays in
+                a changed input is not here.
         """
         durable = await self._parts.durable()
         records = await durable.journal.records(run_id)
@@ -674,16 +679,20 @@ class RunClient(RunStore):
         workflow = durable.engine.workflows.recorded(state)  # refused now rather than half done
         self._check_room(durable)
         before = state.started.input if state.started is not None else {}
-        whole = _merged(before if isinstance(before, Mapping) else {}, given or {})
+        changes = given(workflow) if callable(given) else given or {}
+        whole = _merged(before if isinstance(before, Mapping) else {}, changes)
+        if changes:
+            whole = await _accepted_with_secrets(durable.engine, run_id, workflow, whole)
         now = _now()
         new_id = self._ids.new(now)
-        secrets = durable.engine.secrets_of(new_id)
+        started, copies = forked(records, new_id, whole, at=now, stage=from_step, workflow=workflow)
+        secrets = durable.engine.secrets_of(new_id)  # last, so that nothing refused leaves any
         try:
             await secrets.take(await durable.journal.secrets(run_id))
             whole = await secrets.conceal_inputs(whole, workflow.definition.secret_names)
         finally:
             secrets.close()
-        started, copies = forked(records, new_id, whole, at=now, stage=from_step, workflow=workflow)
+        started = replace(started, input=dict(whole))
         RunFiles(self._parts.settings.run_files_dir).share(run_id, new_id)
         # At once: were this process to die between, the next one would redo the kept steps.
         await durable.journal.create(started, copies)
@@ -896,6 +905,23 @@ class RunClient(RunStore):
 def fork_note(run_id: str, from_step: str | None) -> str:
     """Return the note in the history of a run that was forked."""
     return f"forked from {run_id}" + (f" at {from_step}" if from_step else "")
+
+
+async def _accepted_with_secrets(
+    engine: Engine, run_id: str, workflow: Workflow, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a new run's input; references in it are of another run, whose secrets it gets.
+
+    Raises:
+        RunInputError: The input is not what the workflow accepts.
+        OperationError: A secret is not here, or the input can't be stored.
+    """
+    secrets = engine.secrets_of(run_id)
+    try:
+        await secrets.load()
+        return {**await engine.accepted_input(workflow, secrets.fill(given))}
+    finally:
+        secrets.close()
 
 
 def _operations(patch: Patch | PatchOf, workflow: Workflow) -> Sequence[dict[str, Any]]:

@@ -18,7 +18,6 @@ from qtforge_sdk import Document, OperationError
 
 __all__ = [
     "MOST_FILES",
-    "assign",
     "document_of",
     "files_of",
     "input_option",
@@ -91,22 +90,14 @@ def read_input(input_file: Path | None, assignments: Iterable[str]) -> dict[str,
     """Return the input's table; ``--set`` goes over the file.
 
     Raises:
-        click.UsageError: The file can't be read or is no table, or an assignment has no ``=``.
+        click.UsageError: The file can't be read or is no table, or an assignment has no ``=`` or
+            goes through a value.
     """
     given = {} if input_file is None else _read_table(input_file)
-    assign(given, assignments)
-    return given
-
-
-def assign(table: dict[str, Any], assignments: Iterable[str]) -> None:
-    """Set what ``--set`` says in a table.
-
-    Raises:
-        click.UsageError: An assignment has no ``=``, or goes through a value.
-    """
     for assignment in assignments:
         keys, value = parse_assignment(assignment)
-        _assign(table, keys, value, assignment)
+        _assign(given, keys, value, assignment)
+    return given
 
 
 def typed(table: Mapping[str, Any], assignments: Iterable[str], declared: object) -> dict[str, Any]:

@@ -278,6 +278,22 @@ class Engine:
             secrets.close()
         return started.run_id
 
+    async def accepted_input(self, workflow: Workflow, given: Mapping[str, Any]) -> Any:
+        """Return the input of a new run, checked and as plain values; secrets are still in it.
+
+        Args:
+            workflow: The run's workflow.
+            given: The caller's values.
+
+        Raises:
+            RunInputError: An input is unknown, missing or not accepted.
+            OperationError: It can't be stored.
+        """
+        checked = await self._evaluator.compute(
+            lambda: checked_input(workflow, given, self._evaluator)
+        )
+        return _plain_input(checked)
+
     async def _new(
         self,
         workflow: Workflow,
@@ -288,10 +304,7 @@ class Engine:
     ) -> tuple[RunStarted, RunSecrets]:
         """Return the first record of a new run, whose input was checked, and its secrets."""
         definition = workflow.definition
-        checked = await self._evaluator.compute(
-            lambda: checked_input(workflow, given, self._evaluator)
-        )
-        plain = _plain_input(checked)
+        plain = await self.accepted_input(workflow, given)
         secrets = self.secrets_of(run_id or self._ids.new(self._clock.now()))
         if definition.secret_names or secrets.known.any_hidden:
             if run_id is not None:  # else its secrets would get more with each attempt

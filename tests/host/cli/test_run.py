@@ -198,6 +198,31 @@ def test_assignments_are_read_by_the_types_of_the_inputs(
     assert shown["required"] == ["title", "names"]
 
 
+def test_a_fork_reads_and_checks_its_input_like_a_new_run(
+    cli: Any, letters: Path, tmp_path: Path
+) -> None:
+    workflow = tmp_path / "typed.toml"
+    workflow.write_text(TYPED)
+    words = ("--set", "title=5", "--set", "names=Ada", "--set", "pin=12345678", "--json")
+    (run,) = cli("run", workflow, *words, path=letters).lines
+    fork = ("runs", "fork", run["run_id"])
+    for wrong, text in (
+        ("names=[[]]", "the input 'names' of 'typed' can't be [[]]"),
+        ("day=soon", "the input 'day' of 'typed' can't be 'soon'"),
+        ("size=5", "'typed' has no input 'size'"),
+        ("names.first=Ada", "the input 'names' of 'typed' can't be {'first': 'Ada'}"),
+    ):
+        said = cli(*fork, "--set", wrong, path=letters)
+        assert said.code == 2, said.err
+        assert text in said.err
+    (folder,) = tmp_path.glob("home/**/runs/secrets")
+    (kept,) = folder.iterdir()  # what is refused leaves no secret behind
+    assert run["run_id"] in kept.name
+    (new,) = cli(*fork, "--set", "title=7", "--set", "names=Bo", "--json", path=letters).lines
+    assert new["result"].pop("pin") == run["result"]["pin"]
+    assert new["result"] == {"title": "7", "names": ["Bo"], "day": "2026-11-30"}
+
+
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [

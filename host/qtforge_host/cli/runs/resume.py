@@ -11,7 +11,7 @@ import click
 from qtforge_host import event_loop
 from qtforge_host.api.client import RunClient, fork_note
 from qtforge_host.cli.errors import CANCELLED, show
-from qtforge_host.cli.inputs import assign, set_option
+from qtforge_host.cli.inputs import read_input, set_option, typed
 from qtforge_host.cli.output import data_only, json_option
 from qtforge_host.cli.progress import Display, RunPrinter, progress_display
 from qtforge_host.cli.runs.amend_options import (
@@ -24,6 +24,7 @@ from qtforge_host.cli.runs.options import versions_option
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo
 from qtforge_host.runs.versions import VersionPolicy
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal_errors import RunOwnedError
 
@@ -138,12 +139,14 @@ def fork(
 
     The other run stays as it is.
     """
-    given: dict[str, Any] = {}
-    assign(given, assignments)
+    given = read_input(None, assignments)
+
+    def changes(workflow: Workflow) -> dict[str, Any]:
+        return typed(given, assignments, workflow.definition.inputs)
 
     async def forked(client: RunClient, printer: RunPrinter) -> None:
         run_id = await client.find(run)
-        new_id = await client.fork(run_id, from_step=stage, given=given)
+        new_id = await client.fork(run_id, from_step=stage, given=changes)
         echo(f"the new run is {new_id}", err=True)
         await _execute(client, [new_id], versions, 1, printer, note=fork_note(run_id, stage))
 
