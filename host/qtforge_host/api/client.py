@@ -230,7 +230,9 @@ class RunClient(RunStore):
         """Return the given input in the form in which a run keeps it."""
         host = await self._parts.host()
         evaluator = Evaluator(host.expressions)
-        whole = await evaluator.compute(lambda: checked_input(workflow, given, evaluator))
+        whole = await evaluator.compute(
+            lambda: checked_input(workflow.definition, given, evaluator)
+        )
         return {key: whole[key] for key in given}
 
     async def start(

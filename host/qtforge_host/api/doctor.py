@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from qtforge_host.api.documents import Finding
+from qtforge_host.api.errors import ServeNotInstalledError
+from qtforge_host.api.extras import SCHEDULES, check_installed
 from qtforge_host.api.journals import REPAIR, damage_findings
 from qtforge_host.api.lookup import open_journal
-from qtforge_host.api.shared_checks import check_other_journal, check_placements
+from qtforge_host.api.shared_checks import check_files, check_other_journal, check_placements
 from qtforge_host.api.state_checks import (
     check_leftovers,
     check_permissions,
@@ -37,13 +39,21 @@ async def diagnose(settings: Settings) -> list[Finding]:
     there = "" if settings.config_path.exists() else " (not there; the defaults are used)"
     installed = resolve_installed(settings)
     candidates = list(installed.resolution.candidates)
-    return [
-        Finding(part="configuration", ok=True, what=f"{settings.config_path}{there}"),
+    found = [
         *check_references(settings, candidates),
+        *await _check_schedules(settings, candidates),
+    ]
+    state = await _check_state(settings, candidates)
+    if not any(each.part == "configuration" for each in (*found, *state)):
+        what = f"{settings.config_path}{there}"
+        found = [Finding(part="configuration", ok=True, what=what)]
+    return [
+        *found,
         *check_workflows(settings, candidates),
         *check_permissions(settings),
         *check_leftovers(settings),
-        *await _check_state(settings, candidates),
+        *state,
+        *await check_files(settings),
         *_check_plugins(installed),
         *check_placements(settings),
     ]
@@ -77,6 +87,21 @@ def invalid_configuration(error: ConfigError) -> Finding:
     """Return the finding for a configuration that can't be read, or is not valid."""
     what = f"{error.what}: {'; '.join(error.why.splitlines())}"
     return Finding(part="configuration", ok=False, what=what, fix=error.fix)
+
+
+async def _check_schedules(
+    settings: Settings, candidates: Sequence[Candidate]
+) -> Sequence[Finding]:
+    if not settings.schedules:
+        return ()
+    try:
+        check_installed(SCHEDULES)
+    except ServeNotInstalledError as error:
+        what = f"schedules can't be used: {error.what}"
+        return [Finding(part="configuration", ok=False, what=what, fix=error.fix)]
+    from qtforge_host.api.schedule_checks import check_schedules  # it needs the extra
+
+    return await check_schedules(settings, candidates)
 
 
 async def _check_state(settings: Settings, candidates: Sequence[Candidate]) -> list[Finding]:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from qtforge_host.api.documents import Finding
 from qtforge_host.api.lookup import open_journal
+from qtforge_host.config.secrets import SecretStore
 from qtforge_host.config.settings import Settings
 from qtforge_host.journal.database import JOURNAL_FILE
 from qtforge_host.placements import known_placements
-from qtforge_sdk.errors import StorageError
+from qtforge_host.plugins.extensions import load_files
+from qtforge_sdk.errors import QtForgeError, StorageError
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.run_status import UNFINISHED
+from qtforge_sdk.secrets import Secrets
 
-__all__ = ["check_other_journal", "check_placements"]
+__all__ = ["check_files", "check_other_journal", "check_placements"]
 
 _LOCAL: Final = "sqlite"
 _LOOKED_AT: Final = 1000  # unfinished runs of the other journal
 _PART: Final = "journal"
+_LONGEST_S: Final = 10.0  # for an answer of an object store
 
 
 async def check_other_journal(journal: Journal, settings: Settings) -> Sequence[Finding]:
@@ -64,6 +71,33 @@ def check_placements(settings: Settings) -> Iterator[Finding]:
             )
             fix = f"take over what is needed from {folder}, then move it away"
             yield Finding(part="plugins", ok=False, what=what, fix=fix)
+
+
+async def check_files(settings: Settings) -> Sequence[Finding]:
+    """Find whether the files of plugins can be read, where they are shared.
+
+    Args:
+        settings: The configuration.
+    """
+    if not settings.files:
+        return ()
+    folder = settings.files_folder
+    if folder is not None:
+        # One that may not be looked at counts as not there.
+        there = next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            what = f"{folder} can't be used: {there} is no folder that can be written"
+            return [Finding(part="files", ok=False, what=what, fix="change [host] files")]
+    settings = replace(settings, files_timeout_s=min(settings.files_timeout_s, _LONGEST_S))
+    secrets = Secrets(SecretStore(settings.secrets_path, os.environ).find)
+    try:
+        files = load_files(settings, secrets)("doctor", settings.state_dir / "plugins" / "doctor")
+        await files.list(limit=1)
+    except QtForgeError as error:
+        why = f": {error.why}" if error.why else ""
+        what = secrets.mask(f"{settings.shown_files} can't be used: {error.what}{why}")
+        return [Finding(part="files", ok=False, what=what, fix=error.fix)]
+    return [Finding(part="files", ok=True, what=settings.shown_files)]
 
 
 async def _has(journal: Journal, run_id: str) -> bool:

@@ -39,7 +39,10 @@ _LEAST_MEMORY_BYTES: Final = 64 << 20  # the interpreter and a plugin take 30 Mi
 _MOST_MEMORY_BYTES: Final = 1 << 50
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 _BUS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*://.+", re.DOTALL)
-_FILES: Final = re.compile(r"file:///[^?#\s]+|(?:s3|gs|az|abfss?)://[^/?#\s]\S*")
+_FILES: Final = re.compile(
+    r"file:///[^?#\s]+|(?:s3|gs|az|abfss?)://(?:[^/?#\[\]\s]+@)?[A-Za-z0-9][\w.-]*(?:[/?][^#\s]*)?",
+    re.ASCII,
+)
 _JOURNAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(?P<address>://.*)?", re.DOTALL)
 
 
@@ -516,13 +519,22 @@ def _seconds(duration: Duration, path: Path, key: str) -> float:
 
 
 def _files(url: str, path: Path) -> str:
-    if url and (_FILES.fullmatch(url) is None or "%00" in url):
+    if url and not (_FILES.fullmatch(url) and _is_readable(url)):
         raise ConfigError(
             f"{path}: host.files",
             "it is not the address of a folder or an object store",
             "such as file:///srv/shared, s3://BUCKET/FOLDER, gs://BUCKET or az://CONTAINER",
         )
     return url
+
+
+def _is_readable(url: str) -> bool:
+    """Return whether an address has no control characters, plain or percent-encoded."""
+    try:
+        path = urllib.parse.unquote(url, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return url.isprintable() and path.isprintable() and (url.isascii() or url.startswith("file:"))
 
 
 def _memory(size: int | str, path: Path) -> int:

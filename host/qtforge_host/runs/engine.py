@@ -290,7 +290,7 @@ class Engine:
             OperationError: It can't be stored.
         """
         checked = await self._evaluator.compute(
-            lambda: checked_input(workflow, given, self._evaluator)
+            lambda: checked_input(workflow.definition, given, self._evaluator)
         )
         return _plain_input(checked)
 

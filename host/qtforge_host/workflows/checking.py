@@ -342,12 +342,12 @@ class Checker:
 
 
 def checked_input(
-    workflow: Workflow, given: Mapping[str, Any], evaluator: Evaluator
+    definition: Definition, given: Mapping[str, Any], evaluator: Evaluator
 ) -> dict[str, Any]:
     """Return the input of a new run: the given values, and defaults for the others.
 
     Args:
-        workflow: The workflow of the run.
+        definition: The workflow of the run.
         given: The caller's values.
         evaluator: Evaluates the conditions of the definition's checks.
 
@@ -355,7 +355,6 @@ def checked_input(
         RunInputError: An input is unknown, missing or not accepted; the first one is named.
         ExpressionError: A condition is too costly.
     """
-    definition = workflow.definition
     whole = {**definition.defaults, **given}
     if definition.inputs is not None:
         for key in whole:

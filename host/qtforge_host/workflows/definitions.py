@@ -165,12 +165,15 @@ class Parsed:
         source: The file, or the plugin that contributed it.
         workflow: The workflow; None when there are problems.
         problems: Everything that is wrong.
+        header: The keys that every definition has, where they were read without its
+            orchestrator and nothing is wrong with them.
     """
 
     name: str
     source: str
     workflow: Workflow | None
     problems: tuple[Problem, ...]
+    header: Definition | None = None
 
 
 def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]]) -> Parsed:
@@ -193,13 +196,16 @@ def parse_header(text: str, source: str, kinds: Collection[str]) -> Parsed:
         kinds: The kinds of workflow that orchestrators execute.
 
     Returns:
-        Its name and problems, and never a workflow.
+        Its name and problems, or its common keys, and never a workflow.
     """
 
     def parsed() -> Parsed:
         table = toml.read(text)
         problems = _problems(table, text, source, dict.fromkeys(kinds, _Header))
-        return _refused(_name_of(table), source, problems)
+        if problems:
+            return _refused(_name_of(table), source, problems)
+        header = msgspec.convert(table, _Header)
+        return Parsed(name=header.name, source=source, workflow=None, problems=(), header=header)
 
     return _guarded(source, parsed)
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
+from tests.servers.s3 import S3Unavailable, running_s3
 
 from qtforge_host.api.documents import Finding
 from qtforge_host.api.journals import copy_runs
 from qtforge_host.api.lookup import open_journal
-from qtforge_host.api.shared_checks import check_other_journal, check_placements
+from qtforge_host.api.shared_checks import check_files, check_other_journal, check_placements
 from qtforge_host.config.settings import Settings, load_settings
 from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.placements import Placements
@@ -89,3 +93,39 @@ def test_data_of_a_plugin_that_another_node_holds_are_found(tmp_path: Path) -> N
     (found,) = check_placements(settings)
     assert "'document-storage' are on the node first" in found.what
     assert str(folder) in found.fix
+
+
+def files_with(folder: Path, url: str) -> Sequence[Finding]:
+    path = folder / "config.toml"
+    path.write_text(f'[host]\nfiles = "{url}"\n')
+    settings = load_settings(path, environ={"QTFORGE_SECRET_KEY": "s3cr3tkey"}, state_dir=folder)
+    return asyncio.run(check_files(settings))
+
+
+def test_a_shared_folder_of_files_that_can_not_be_read_is_found(tmp_path: Path) -> None:
+    assert files_with(tmp_path, "") == ()
+    (sound,) = files_with(tmp_path, f"file://{tmp_path}/shared")
+    assert (sound.part, sound.ok) == ("files", True)
+    (tmp_path / "shared").write_text("a file in its place")
+    (found,) = files_with(tmp_path, f"file://{tmp_path}/shared")
+    assert (found.part, found.ok) == ("files", False)
+    assert "shared" in found.what
+    (found,) = files_with(tmp_path, "s3://b?secret_access_key=${secret.ABSENT}")
+    assert not found.ok
+    assert "ABSENT" in found.what
+
+
+def test_an_object_store_that_does_not_answer_is_found(tmp_path: Path) -> None:
+    pytest.importorskip("obstore")
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(running_s3())
+        except S3Unavailable as error:
+            pytest.skip(str(error))
+        server.make_bucket("there")
+        (sound,) = files_with(tmp_path, server.url("there"))
+        assert sound.ok, sound
+        (found,) = files_with(tmp_path, server.url("absent"))
+        assert not found.ok
+        assert "absent" in found.what
+        assert "secret_access_key" not in found.what

@@ -357,6 +357,9 @@ def test_what_is_neither_a_name_nor_an_address_is_refused_and_not_repeated(
     [
         "/srv/shared", "file://srv", "file://host/a", "file:///", "file:///a?b=c", "file:///a#b",
         "file:///a%00b", "ftp://x/y", "s3://", "s3:///a", "memory://x", "s3://b c",
+        "s3://b\\u001b", "s3://b/\\u001b[2J", "s3://b/\\u0000", "s3://[b", "s3://b/é", "s3://bé",
+        "s3://.b", "s3://b?a=\\u202e", "s3://b#c", "file:///a\\u001b", "file:///a\\u202eb",
+        "file:///a%ff",
     ],
 )  # fmt: skip
 def test_what_is_no_address_of_files_is_refused(file: Path, text: str) -> None:
@@ -364,6 +367,20 @@ def test_what_is_no_address_of_files_is_refused(file: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="not the address of a folder or an object") as raised:
         load_settings(file, environ={})
     assert raised.value.where == f"{file}: host.files"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file:///srv/shared", "file:///srv/gemeinsam%20f%C3%BCr", "file:///srv/für", "s3://b",
+        "s3://b/folder", "s3://my.bucket-1/a/b?region=eu-1&endpoint=http://localhost:9000",
+        "s3://${secret.KEY}:${secret.VALUE}@bucket/x", "gs://b/f", "az://container/f",
+        "abfss://container@account.dfs.core.windows.net/f",
+    ],
+)  # fmt: skip
+def test_an_address_of_files_is_taken_as_it_is(file: Path, text: str) -> None:
+    file.write_text(f'[host]\nfiles = "{text}"\n', encoding="utf-8")
+    assert load_settings(file, environ={}).files == text
 
 
 def test_files_of_runs_are_shared_by_machines_that_share_a_journal_and_a_folder(

@@ -112,7 +112,9 @@ def test_a_secret_input_that_is_not_accepted_is_not_shown() -> None:
     text = CHECKED.replace('inputs = ["wait", "limits"]', 'secret_inputs = ["limits"]')
     catalog, _ = checker(text.replace('defaults = { wait = "1h", limits = { most = 5 } }\n', ""))
     with pytest.raises(RunInputError) as caught:
-        checked_input(catalog.get("checked"), {"limits": {"most": 99}}, Evaluator(Expressions()))
+        checked_input(
+            catalog.get("checked").definition, {"limits": {"most": 99}}, Evaluator(Expressions())
+        )
     assert "99" not in str(caught.value)
     assert "the input 'limits.most'" in str(caught.value)
 
@@ -154,7 +156,9 @@ def test_defaults_replace_values_that_are_not_given(
     given: Mapping[str, Any], whole: dict[str, Any]
 ) -> None:
     catalog, _ = checker(CHECKED)
-    assert checked_input(catalog.get("checked"), given, Evaluator(Expressions())) == whole
+    assert (
+        checked_input(catalog.get("checked").definition, given, Evaluator(Expressions())) == whole
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +179,7 @@ def test_an_input_that_the_definition_does_not_accept_is_refused(
 ) -> None:
     catalog, _ = checker(CHECKED)
     with pytest.raises(RunInputError) as raised:
-        checked_input(catalog.get("checked"), given, Evaluator(Expressions()))
+        checked_input(catalog.get("checked").definition, given, Evaluator(Expressions()))
     assert (raised.value.key, raised.value.what, raised.value.fix) == (key, what, fix)
 
 
@@ -201,7 +205,7 @@ def test_typed_inputs_are_kept_in_one_form_and_what_is_not_given_is_there() -> N
     workflow = catalog.get("typed")
     assert workflow.definition.secret_names == ("pin",)
     given = {"day": datetime.date(2026, 11, 30), "pin": "1234"}
-    found = checked_input(workflow, given, Evaluator(Expressions()))
+    found = checked_input(workflow.definition, given, Evaluator(Expressions()))
     assert found == {"day": "2026-11-30", "limit": 20, "note": None, "pin": "1234"}
 
 
@@ -224,7 +228,7 @@ def test_a_typed_input_that_is_not_accepted_says_what_is(
 ) -> None:
     catalog, _ = checker(TYPED)
     with pytest.raises(RunInputError) as raised:
-        checked_input(catalog.get("typed"), given, Evaluator(Expressions()))
+        checked_input(catalog.get("typed").definition, given, Evaluator(Expressions()))
     assert (raised.value.what, raised.value.fix) == (what, fix)
 
 
