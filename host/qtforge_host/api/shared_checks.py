@@ -84,7 +84,7 @@ async def check_files(settings: Settings) -> Sequence[Finding]:
     folder = settings.files_folder
     if folder is not None:
         # One that may not be looked at counts as not there.
-        there = next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110
+        there = next(each for each in (folder, *folder.parents) if os.path.exists(each))
         if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
             what = f"{folder} can't be used: {there} is no folder that can be written"
             return [Finding(part="files", ok=False, what=what, fix="change [host] files")]
