@@ -13,6 +13,7 @@ import graphlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Literal, cast
 
+from qtforge_builtin_plugins.orchestrators.places import Places
 from qtforge_builtin_plugins.orchestrators.stage_runner import (
     Execute,
     Outcome,
@@ -159,7 +160,7 @@ class _Scheduler:
         self._work = scope.work
         self._stages = cast("Callable[[], Sequence[GraphStage]]", stages)
         self._first = first
-        self._places = _Places(concurrency)
+        self._places = Places(concurrency)
         self._planned: Sequence[GraphStage] = ()
         self._table: dict[str, GraphStage] = {}
         self._missing: dict[str, int] = {}  # how many needs of a stage have not ended
@@ -348,44 +349,3 @@ class _Scheduler:
         self._places.free_all()
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
-
-
-class _Places:
-    """Room for so many stages at once, first come, first served."""
-
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
-
-    def take(self, *, at_once: bool) -> bool:
-        """Take a place where there is one or, if so, in any case; return whether it was taken."""
-        if at_once or self._free > 0:
-            self._free -= 1
-            return True
-        return False
-
-    async def wait(self) -> None:
-        """Take a place, when one has been given back."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give()
-            raise
-
-    def give(self) -> None:
-        """Give a place back."""
-        self._free += 1
-        while self._free > 0 and self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self._free -= 1
-                turn.set_result(None)
-
-    def free_all(self) -> None:
-        """Give a place to everyone who waits."""
-        self._free += len(self._waiting)
-        self.give()
-        self._free -= 1

@@ -6,14 +6,15 @@ The original is QtForge's DataAggregationOrchestrator. New are ``required``, ``r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from qtforge_builtin_plugins.aggregation.messages import AggregateRequest
 from qtforge_builtin_plugins.aggregation.options import read_aggregation
 from qtforge_builtin_plugins.orchestrators.drawing import END, START, start_node
+from qtforge_builtin_plugins.orchestrators.places import Places
 from qtforge_builtin_plugins.orchestrators.source_results import (
     Outcome,
     SourceResult,
@@ -26,15 +27,20 @@ from qtforge_builtin_plugins.orchestrators.sources import (
     check_types,
     name_problem,
     read_sources,
+    timeout_of,
     topic_of,
 )
-from qtforge_sdk import Definition, DefinitionChecker, Duration, Orchestrator, Run
+from qtforge_sdk import Definition, DefinitionChecker, Duration, Orchestrator, Run, StepResult
 from qtforge_sdk.durations import DurationError, seconds
 from qtforge_sdk.errors import OperationError, StageFailedError
 from qtforge_sdk.graphs import Edge, Graph, Node
 from qtforge_sdk.messages import CollectRequest
 
 __all__ = ["ParallelDefinition", "ParallelOrchestrator"]
+
+
+_UNTIL_READ: Final = ("concurrency", "deadline", "first")
+_UNTIL_AGGREGATED: Final = ("quorum", "aggregation", "aggregation_timeout")
 
 
 class ParallelDefinition(Definition, frozen=True, kw_only=True):
@@ -89,6 +95,8 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
             value = getattr(definition, key)
             if isinstance(value, str) and "${" in value:
                 checker.template(key, value, ())
+            elif key == "quorum" and names:
+                self._check_quorum(value, len(names), checker)
             elif key in ("deadline", "aggregation_timeout") and value is not None:
                 checker.duration(key, value)
         if definition.aggregation is not None:
@@ -121,15 +129,11 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
             OperationError: ``aggregation.*``.
             StageFailedError: A required source failed, or the aggregation.
         """
-        plan = await run.compute(lambda: _plan(run))
+        reading = _Reading(run)
+        plan = await reading.plan()
         check_types([each for each in plan.sources if each.name not in run.steps], run.topics())
-        await run.gather(
-            *(_read(run, source) for source in plan.sources),
-            deadline=plan.deadline_s,
-            first=plan.first,
-            concurrency=plan.concurrency,
-            name="deadline",
-        )
+        await reading.read(plan)
+        plan = await reading.plan()
         outcomes = [outcome_of(source, run.steps[source.name]) for source in plan.sources]
         _check_required(plan.sources, outcomes)
         results = [each.result for each in outcomes]
@@ -142,6 +146,48 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
                 "aggregate", "rows.aggregate", request, timeout=plan.aggregation_timeout_s
             )
         return {"aggregated": aggregated, **_counts(results), "source_results": results}
+
+    def check_amendment(
+        self,
+        before: ParallelDefinition,
+        after: ParallelDefinition,
+        steps: Mapping[str, StepResult],
+    ) -> list[str]:
+        """Return the reasons against an amendment: what has begun stays as it is."""
+        reasons = []
+        begun = [step for step in steps if step != "aggregate"]
+        if begun:
+            reasons += [
+                f"a source has begun: '{field}' can't be changed"
+                for field in _UNTIL_READ
+                if getattr(before, field) != getattr(after, field)
+            ]
+            reasons += _source_problems(before, after, steps)
+        if "aggregate" in steps:
+            reasons += [
+                f"'aggregate' has begun: '{field}' can't be changed"
+                for field in _UNTIL_AGGREGATED
+                if getattr(before, field) != getattr(after, field)
+            ]
+        return reasons
+
+    def repeated_with(
+        self,
+        definition: ParallelDefinition,
+        steps: Collection[str],
+        ended: Sequence[str],
+        failed: Collection[str],
+    ) -> set[str] | None:
+        """Return what a retry does again together with some steps: no other source's."""
+        if definition.first is not None:  # whether others are needed depends on all of them
+            return None
+        again = {*steps}
+        if again <= {*failed}:
+            again |= {*failed}
+        if again - {"aggregate"}:
+            again |= {"aggregate", "deadline"}
+        again |= {timeout_of(name) for name in again}
+        return again.intersection(ended)
 
     def _check_sources(self, sources: Sequence[Source], checker: DefinitionChecker) -> list[str]:
         if not sources:
@@ -164,6 +210,12 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
                 checker.template(f"{path}.{key}", getattr(source, key), ())
         return names
 
+    def _check_quorum(self, quorum: object, of: int, checker: DefinitionChecker) -> None:
+        try:
+            needed(quorum, of)
+        except OperationError as error:
+            checker.problem("quorum", f"{error.what}: {error.why}", error.fix)
+
     def _check_aggregation(self, given: dict[str, Any] | str, checker: DefinitionChecker) -> None:
         if isinstance(given, str) or "${" in str(given):
             return  # a template can be read only with the run's input
@@ -172,6 +224,32 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
         except OperationError as error:
             what = f"{error.what}: {error.why}" if error.why else error.what
             checker.problem("aggregation", what, error.fix)
+
+
+def _source_problems(
+    before: ParallelDefinition, after: ParallelDefinition, steps: Mapping[str, StepResult]
+) -> list[str]:
+    """Return the reasons against other sources, where one has begun."""
+    if before.sources == after.sources:
+        return []
+    if isinstance(before.sources, str) or isinstance(after.sources, str):
+        return ["a source has begun: the template of 'sources' can't be changed"]
+    if before.first is not None:
+        return ["a source has begun: with 'first' the sources can't be changed"]
+    kept = {source.name: source for source in after.sources}
+    reasons = [
+        f"the source '{source.name}' has begun: it can't be changed or removed"
+        for source in before.sources
+        if source.name in steps and kept.get(source.name) != source
+    ]
+    names = {source.name for source in before.sources}
+    if all(name in steps and steps[name].status != "running" for name in names):
+        reasons += [
+            f"all sources have been read: '{name}' can't be added"
+            for name in kept
+            if name not in names
+        ]
+    return reasons
 
 
 def _source_nodes(sources: list[Source] | str) -> list[Node]:
@@ -220,6 +298,57 @@ def _plan(run: Run) -> _Plan:
     )
 
 
+class _Reading:
+    """Reads the sources of a run, those included that an amendment adds meanwhile.
+
+    A source is taken from the definition when its turn comes, so that an amendment counts for
+    each that has not begun.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._definition: Definition | None = None
+        self._plan: _Plan | None = None
+        self._taken: set[str] = set()
+
+    async def plan(self) -> _Plan:
+        """Return the definition as it is now, with its templates rendered."""
+        while self._plan is None or self._definition is not self._run.definition:
+            definition = self._run.definition
+            self._plan = await self._run.compute(lambda: _plan(self._run))
+            self._definition = definition
+        return self._plan
+
+    async def read(self, plan: _Plan) -> None:
+        """Read all sources, as many at once as may be, until the deadline or enough of them."""
+        places = Places(plan.concurrency)
+        await self._run.gather(
+            *self._branches(plan, places),
+            deadline=plan.deadline_s,
+            first=plan.first,
+            name="deadline",
+        )
+
+    def _branches(self, plan: _Plan, places: Places) -> list[Coroutine[Any, Any, None]]:
+        names = [each.name for each in plan.sources if each.name not in self._taken]
+        self._taken.update(names)
+        return [self._branch(name, places) for name in names]
+
+    async def _branch(self, name: str, places: Places) -> None:
+        if not places.take(at_once=name in self._run.steps):
+            await places.wait()
+        try:
+            source = next((each for each in (await self.plan()).sources if each.name == name), None)
+            if source is not None:  # else an amendment has removed it
+                await _read(self._run, source)
+        finally:
+            places.give()
+        if self._definition is not self._run.definition:
+            added = self._branches(await self.plan(), places)
+            if added:
+                await self._run.gather(*added)
+
+
 async def _read(run: Run, source: Source) -> None:
     if source.workflow is not None:
         await _run_workflow(run, source)
@@ -242,7 +371,7 @@ async def _read(run: Run, source: Source) -> None:
 async def _run_workflow(run: Run, source: Source) -> None:
     child = run.run_workflow(source.workflow or "", source.input, step=source.name)
     try:
-        await run.gather(child, deadline=source.timeout, name=f"timeout/{source.name}")
+        await run.gather(child, deadline=source.timeout, name=timeout_of(source.name))
     except StageFailedError:
         if source.required:
             raise

@@ -24,6 +24,7 @@ __all__ = [
     "check_types",
     "name_problem",
     "read_sources",
+    "timeout_of",
     "topic_of",
 ]
 
@@ -131,6 +132,11 @@ def name_problem(name: str, before: Collection[str]) -> str:
     if not name or not name.isprintable() or "/" in name or len(name) > 100:
         return "a name has 1 to 100 characters, all printable, and no /"
     return ""
+
+
+def timeout_of(name: str) -> str:
+    """Return the name of the timer that ends a source which is a workflow."""
+    return f"timeout/{name}"
 
 
 def check_types(sources: Sequence[Source], topics: Collection[str]) -> None:

@@ -15,13 +15,14 @@ from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
-from qtforge_host.runs.reset import reset_run
+from qtforge_host.runs.reset import forked, reset_run
 from qtforge_host.runs.state import RunState
 from qtforge_host.workflows.checking import check
 from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import OperationContext, OperationError, Plugin, operation
 from qtforge_sdk.errors import WorkflowNotFoundError
 from qtforge_sdk.messages import Collected, CollectRequest
+from qtforge_sdk.records import StepFailed, StepSucceeded
 from qtforge_sdk.testing import VirtualClock
 
 KINDS = {"parallel": ParallelOrchestrator()}
@@ -222,6 +223,34 @@ def test_a_run_that_missed_its_quorum_asks_again_what_failed_when_it_is_retried(
         state = await table.engine.resume(state.run_id)
         assert state.status == "succeeded", state.error
         assert table.shelf.asked == ["a", "b", "b"]
+
+    play(case)
+
+
+def test_a_retry_reads_again_every_source_that_failed_and_no_other(play: Any) -> None:
+    async def case(table: Table) -> None:
+        sources = [source("b", "broken"), source("a"), source("c", "broken"), source("d", "http")]
+        state = await table.run('quorum = 4\ndeadline = "1m"' + UNION, sources=sources)
+        assert state.status == "failed"
+        table.shelf.mended = True
+        table.shelf.asked.clear()
+        workflow = read(HEAD + "quorum = 4" + UNION)
+        await reset_run(table.journal, state.run_id, at=table.clock.now(), workflow=workflow)
+        state = await table.engine.resume(state.run_id)
+        assert state.status == "succeeded", state.error
+        assert sorted(table.shelf.asked) == ["b", "c"]
+
+    play(case)
+
+
+def test_a_fork_from_a_source_reads_it_again_and_no_other(play: Any) -> None:
+    async def case(table: Table) -> None:
+        state = await table.run(UNION, sources=[source("a"), source("b"), source("c", "broken")])
+        records = await table.journal.records(state.run_id)
+        workflow = read(HEAD + UNION)
+        _, copies = forked(records, "new", {}, at=table.clock.now(), stage="a", workflow=workflow)
+        kept = {each.step for each in copies if isinstance(each, StepSucceeded | StepFailed)}
+        assert kept == {"b", "c"}
 
     play(case)
 
