@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
@@ -81,13 +82,9 @@ async def check_files(settings: Settings) -> Sequence[Finding]:
     """
     if not settings.files:
         return ()
-    folder = settings.files_folder
-    if folder is not None:
-        # One that may not be looked at counts as not there.
-        there = next(each for each in (folder, *folder.parents) if os.path.exists(each))
-        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-            what = f"{folder} can't be used: {there} is no folder that can be written"
-            return [Finding(part="files", ok=False, what=what, fix="change [host] files")]
+    if settings.files_folder is not None and (why := _unusable(settings.files_folder)):
+        what = f"{settings.files_folder} can't be used: {why}"
+        return [Finding(part="files", ok=False, what=what, fix="change [host] files")]
     settings = replace(settings, files_timeout_s=min(settings.files_timeout_s, _LONGEST_S))
     secrets = Secrets(SecretStore(settings.secrets_path, os.environ).find)
     try:
@@ -98,6 +95,14 @@ async def check_files(settings: Settings) -> Sequence[Finding]:
         what = secrets.mask(f"{settings.shown_files} can't be used: {error.what}{why}")
         return [Finding(part="files", ok=False, what=what, fix=error.fix)]
     return [Finding(part="files", ok=True, what=settings.shown_files)]
+
+
+def _unusable(folder: Path) -> str:
+    """Return why a folder, which is made when it is needed, can't be used, or ""."""
+    # One that may not be looked at counts as not there.
+    there = next(each for each in (folder, *folder.parents) if os.path.exists(each))
+    is_sound = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    return "" if is_sound else f"{there} is no folder that can be written"
 
 
 async def _has(journal: Journal, run_id: str) -> bool:
