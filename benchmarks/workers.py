@@ -1,27 +1,22 @@
 """Steps a second of four workers over one PostgreSQL, beside one worker's.
 
-``python -m benchmarks.workers`` needs the extension qtforge-postgresql and the programs of a
-PostgreSQL server, and starts a server of its own that waits for the disk. Each call sleeps, so
-that the workers' work is the host's alone.
+It needs the extension qtforge-postgresql, and a server that waits for the disk. Each call sleeps,
+so that the workers' work is the host's alone.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.servers.postgresql import PostgreSQL, PostgreSQLUnavailable, running_postgresql
+from tests.servers.postgresql import PostgreSQL
 from tools.chaos.cluster import Cluster, wait_for
 from tools.chaos.stores import PostgresqlStore
 
-from benchmarks.machine import describe
 from benchmarks.measuring import Figure, Goal, figures
-from benchmarks.report import as_markdown
 
 __all__ = ["measure_workers"]
 
@@ -73,22 +68,3 @@ def _time_of_a_step(server: PostgreSQL, folder: Path, count: int) -> float:
         return (time.perf_counter() - begun) / steps
     finally:
         cluster.close()
-
-
-def main() -> int:
-    """Measure, and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="default: %(default)s")
-    options = parser.parse_args()
-    try:
-        with running_postgresql(durable=True) as server:
-            found = measure_workers(server, options.rounds)
-    except PostgreSQLUnavailable as error:
-        print(f"there is no PostgreSQL to measure: {error}", file=sys.stderr)
-        return 1
-    print(as_markdown(found, describe(), {}, []))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

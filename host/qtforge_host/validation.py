@@ -1,16 +1,19 @@
-"""Check the tables of configuration files, and report every error with its file and path."""
+"""Check the configuration: tables with every error and its path, durations, and names."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
+from qtforge_sdk.durations import Duration, DurationError, seconds
 from qtforge_sdk.errors import ConfigError
+from qtforge_sdk.records import POOL_NAME
 from qtforge_sdk.validation import FieldError, did_you_mean, validation_errors
 
-__all__ = ["check_keys", "convert_table"]
+__all__ = ["check_keys", "convert_table", "name_problem", "seconds_at"]
 
 T = TypeVar("T")
 
@@ -56,6 +59,44 @@ def check_keys(table: Mapping[str, Any], known: Iterable[str], file: str) -> Non
     ]
     if errors:
         raise _config_error(file, errors)
+
+
+def seconds_at(where: str, duration: Duration, least_s: float = 0.0) -> float:
+    """Return the seconds of a duration in a configuration file.
+
+    Args:
+        where: The file and the key's path, for the error.
+        duration: As it is written there.
+        least_s: The shortest that it may be.
+
+    Raises:
+        ConfigError: It is not a duration above zero, or too short.
+    """
+    try:
+        found = seconds(duration)
+    except DurationError as error:
+        raise ConfigError(where, error.why, error.fix) from error
+    if found < least_s:
+        raise ConfigError(where, f"{duration} is too short", f"give {least_s:g} s or more")
+    return found
+
+
+def name_problem(kind: str, name: str) -> str:
+    """Return why a text can't be the name of a pool or a node; "" where it can.
+
+    Args:
+        kind: What it is to be the name of, such as ``pool``.
+        name: The text.
+
+    >>> name_problem("pool", "reports")
+    ''
+    >>> name_problem("pool", "-x")
+    "a pool's name has up to 64 letters, digits, '.', '-' and '_'; a letter or digit comes first"
+    """
+    if re.fullmatch(POOL_NAME, name):
+        return ""
+    allowed = "up to 64 letters, digits, '.', '-' and '_'; a letter or digit comes first"
+    return f"a {kind}'s name has {allowed}"
 
 
 def _config_error(file: str, errors: Sequence[FieldError]) -> ConfigError:

@@ -20,7 +20,7 @@ from qtforge_host.api.documents import (
 )
 from qtforge_host.api.errors import NotFoundError, QueueInvalidError
 from qtforge_host.api.parts import Parts
-from qtforge_host.api.queueing import queue_entry
+from qtforge_host.api.queueing import check_pool
 from qtforge_host.config.settings import Settings
 from qtforge_host.major_versions import major
 from qtforge_host.runs.peers import plugins_of
@@ -129,7 +129,7 @@ class NodeClient:
         return await self._set_paused(pool, paused=False)
 
     async def _set_paused(self, pool: str, *, paused: bool) -> Pools:
-        queue_entry(pool, 0, None)  # refuses what is no name
+        check_pool(pool)
         await (await self._journal()).pause_pool(pool, paused=paused)
         found = [each for each in (await self.pools()).pools if each.pool == pool]
         return Pools(

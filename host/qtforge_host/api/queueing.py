@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import re
 from typing import Final
 
 from qtforge_host.api.errors import QueueInvalidError
-from qtforge_sdk.records import POOL_NAME, QueueEntry
+from qtforge_host.validation import name_problem
+from qtforge_sdk.records import QueueEntry
 
-__all__ = ["check_node", "queue_entry"]
+__all__ = ["check_node", "check_pool", "queue_entry"]
 
 _MOST: Final = 100  # the highest priority, and the lowest below 0
 
@@ -20,9 +20,21 @@ def check_node(name: str) -> None:
     Raises:
         QueueInvalidError: It is no name.
     """
-    if re.fullmatch(POOL_NAME, name) is None:
-        why = "a node's name has at most 64 letters, digits, '.', '-' and '_', no other characters"
-        raise QueueInvalidError(f"the node {name!a} can't be used", why, "such as worker-1")
+    _check_name("node", name, "such as worker-1")
+
+
+def check_pool(name: str) -> None:
+    """Refuse what can't be the name of a pool.
+
+    Raises:
+        QueueInvalidError: It is no name.
+    """
+    _check_name("pool", name, "such as reports")
+
+
+def _check_name(kind: str, name: str, fix: str) -> None:
+    if why := name_problem(kind, name):
+        raise QueueInvalidError(f"the {kind} {name!a} can't be used", why, fix)
 
 
 def queue_entry(pool: str, priority: int, not_before: datetime.datetime | None) -> QueueEntry:
@@ -32,9 +44,7 @@ def queue_entry(pool: str, priority: int, not_before: datetime.datetime | None) 
         QueueInvalidError: The pool is no name, the priority out of range, or the time without a
             time zone.
     """
-    if re.fullmatch(POOL_NAME, pool) is None:
-        why = "a pool's name has at most 64 letters, digits, '.', '-' and '_', no other characters"
-        raise QueueInvalidError(f"the pool {pool!a} can't be used", why, "such as reports")
+    check_pool(pool)
     if not -_MOST <= priority <= _MOST:
         why = f"it must be between -{_MOST} and {_MOST}"
         raise QueueInvalidError(f"the priority {priority} can't be used", why, "such as 10")

@@ -8,7 +8,7 @@ import click
 
 from qtforge_host import event_loop
 from qtforge_host.api.extras import SERVING, check_installed
-from qtforge_host.api.queueing import check_node, queue_entry
+from qtforge_host.api.queueing import check_node, check_pool
 from qtforge_host.cli.output import data_only
 from qtforge_host.cli.session import Session
 from qtforge_host.serving.options import ServeOptions
@@ -38,7 +38,7 @@ def pool_names(text: str) -> tuple[str, ...]:
     """
     names = tuple(dict.fromkeys(each.strip() for each in text.split(",")))
     for name in names:
-        queue_entry(name, 0, None)  # refuses what is no name
+        check_pool(name)
     return names
 
 

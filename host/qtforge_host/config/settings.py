@@ -19,8 +19,8 @@ import platformdirs
 from qtforge_host.config.permissions import changeable_by_others
 from qtforge_host.config.toml_files import managed_path, read_toml
 from qtforge_host.sizes import parse_size, size_text
-from qtforge_host.validation import check_keys, convert_table
-from qtforge_sdk.durations import Duration, DurationError, seconds
+from qtforge_host.validation import check_keys, convert_table, seconds_at
+from qtforge_sdk.durations import Duration
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.policies import TopicPolicy
 from qtforge_sdk.records import DEFAULT_POOL, POOL_NAME
@@ -512,10 +512,7 @@ def _table(parent: Mapping[str, Any], key: str, path: Path, prefix: str = "") ->
 
 
 def _seconds(duration: Duration, path: Path, key: str) -> float:
-    try:
-        return seconds(duration)
-    except DurationError as error:
-        raise ConfigError(f"{path}: host.{key}", error.why, error.fix) from error
+    return seconds_at(f"{path}: host.{key}", duration)
 
 
 def _files(url: str, path: Path) -> str:

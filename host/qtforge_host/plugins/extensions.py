@@ -30,13 +30,15 @@ from qtforge_sdk.validation import did_you_mean
 __all__ = ["add_orchestrator", "load_journal", "load_orchestrators", "load_transport"]
 
 _LOG = logging.getLogger("qtforge.host")
-# Journals that are no part of this distribution, by the scheme of their address.
+# Distributions of journals and transports that are no part of this one, by the schemes of their
+# addresses.
 _DISTRIBUTIONS: Final[Mapping[str, str]] = MappingProxyType(
-    {"postgresql": "qtforge-postgresql", "postgres": "qtforge-postgresql"}
-)
-# Likewise transports.
-_TRANSPORTS: Final[Mapping[str, str]] = MappingProxyType(
-    {"nats": "qtforge-nats", "tls": "qtforge-nats"}
+    {
+        "postgresql": "qtforge-postgresql",
+        "postgres": "qtforge-postgresql",
+        "nats": "qtforge-nats",
+        "tls": "qtforge-nats",
+    }
 )
 
 
@@ -53,21 +55,8 @@ def load_journal(
     """
     where = settings.journal_source
     name = settings.journal_name
-    offered = {one.name: one for one in resolution.others if one.group == JOURNAL_GROUP}
-    if name not in offered:
-        distribution = _DISTRIBUTIONS.get(name)
-        fix = f"pip install {distribution}" if distribution else did_you_mean(name, sorted(offered))
-        raise ConfigError(where, f"there is no journal '{name}'", fix)
-    try:
-        url = "" if settings.journal == name else secrets.reveal(settings.journal, encode=_quoted)
-    except OperationError as error:
-        raise ConfigError(where, error.what, error.fix) from error
-    outcome = loader.load(
-        [offered[name]], import_timeout_s=settings.import_timeout_s, construct=False
-    )
-    for status in outcome.failed.values():
-        raise ConfigError(where, status.reason, status.fix)
-    make: JournalFactory = outcome.loaded[0].plugin_class  # type: ignore[assignment]
+    make: JournalFactory = _load(resolution, loader, settings, JOURNAL_GROUP, name, where)
+    url = "" if settings.journal == name else _revealed(settings.journal, secrets, where)
     return make(
         JournalSettings(
             directory=settings.state_dir / "runs",
@@ -103,21 +92,8 @@ def load_transport(
     """
     where = settings.bus_source
     scheme = settings.bus.partition("://")[0]
-    offered = {one.name: one for one in resolution.others if one.group == TRANSPORT_GROUP}
-    if scheme not in offered:
-        distribution = _TRANSPORTS.get(scheme)
-        fix = f"pip install {distribution}" if distribution else ""
-        raise ConfigError(where, f"no transport '{scheme}' is installed", fix)
-    try:
-        url = secrets.reveal(settings.bus, encode=_quoted)
-    except OperationError as error:
-        raise ConfigError(where, error.what, error.fix) from error
-    outcome = loader.load(
-        [offered[scheme]], import_timeout_s=settings.import_timeout_s, construct=False
-    )
-    for status in outcome.failed.values():
-        raise ConfigError(where, status.reason, status.fix)
-    make: TransportFactory = outcome.loaded[0].plugin_class  # type: ignore[assignment]
+    make: TransportFactory = _load(resolution, loader, settings, TRANSPORT_GROUP, scheme, where)
+    url = _revealed(settings.bus, secrets, where)
     try:
         return make(TransportSettings(url=url, name=name, instance=instance))
     except ConfigError as error:
@@ -136,13 +112,42 @@ def load_files(settings: Settings, secrets: Secrets) -> FilesMaker:
             library that is not installed.
     """
     where = settings.files_source
-    try:
-        url = secrets.reveal(settings.files, encode=_quoted)
-    except OperationError as error:
-        raise ConfigError(where, error.what, error.fix) from error
+    url = _revealed(settings.files, secrets, where)
     return files_maker(
         url, where, settings.shown_files, settings.files_timeout_s, shared=settings.files_folder
     )
+
+
+def _load(
+    resolution: Resolution,
+    loader: PluginLoader,
+    settings: Settings,
+    group: str,
+    name: str,
+    where: str,
+) -> Any:
+    """Return what an entry point of a group names, and the configuration chooses."""
+    offered = {one.name: one for one in resolution.others if one.group == group}
+    if name not in offered:
+        kind = "journal" if group == JOURNAL_GROUP else "transport"
+        distribution = _DISTRIBUTIONS.get(name)
+        fix = f"pip install {distribution}" if distribution else did_you_mean(name, sorted(offered))
+        raise ConfigError(where, f"no {kind} '{name}' is installed", fix)
+    outcome = loader.load(
+        [offered[name]], import_timeout_s=settings.import_timeout_s, construct=False
+    )
+    for status in outcome.failed.values():
+        raise ConfigError(where, status.reason, status.fix)
+    return outcome.loaded[0].plugin_class
+
+
+def _revealed(url: str, secrets: Secrets, where: str) -> str:
+    """Return an address with the secrets that it refers to."""
+    try:
+        revealed: str = secrets.reveal(url, encode=_quoted)
+        return revealed
+    except OperationError as error:
+        raise ConfigError(where, error.what, error.fix) from error
 
 
 def _quoted(secret: str) -> str:

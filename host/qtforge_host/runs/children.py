@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
-import re
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -17,6 +16,7 @@ from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_host.runs.waiting import Wait
+from qtforge_host.validation import name_problem
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
@@ -25,7 +25,6 @@ from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery, RunS
 from qtforge_sdk.journal_errors import RunOwnedError
 from qtforge_sdk.records import (
     CHILD_ENDED,
-    POOL_NAME,
     QueueEntry,
     RunCancelRequested,
     RunFinished,
@@ -514,8 +513,7 @@ async def _await_child(
 
 
 def _check_pool(pool: str) -> None:
-    if re.fullmatch(POOL_NAME, pool) is None:
-        why = "a pool's name has at most 64 letters, digits, '.', '-' and '_'"
+    if why := name_problem("pool", pool):
         raise OperationError("run.pool_invalid", f"the pool {pool!a} can't be used", why)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from cronsim import CronSim, CronSimError
 
 from qtforge_host.config.settings import CatchUp, Overlap, ScheduleSettings, Settings
-from qtforge_sdk.durations import Duration, DurationError, seconds
+from qtforge_host.validation import seconds_at
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.records import DEFAULT_POOL
 
@@ -222,14 +222,14 @@ def _read(name: str, said: ScheduleSettings, where: str) -> Schedule:
         name=name,
         workflow=said.workflow,
         crons=tuple(_cron(each, timezone, f"{where}.cron") for each in crons),
-        every_s=None if said.every is None else _seconds(said.every, f"{where}.every", least_s=1),
+        every_s=None if said.every is None else seconds_at(f"{where}.every", said.every, least_s=1),
         timezone=timezone,
         start=_moment(said.start, timezone, f"{where}.start"),
         end=_moment(said.end, timezone, f"{where}.end"),
-        jitter_s=0.0 if said.jitter is None else _seconds(said.jitter, f"{where}.jitter"),
+        jitter_s=0.0 if said.jitter is None else seconds_at(f"{where}.jitter", said.jitter),
         overlap=said.overlap,
         catch_up="last" if said.catch_up == "one" else said.catch_up,
-        catch_up_within_s=_seconds(said.catch_up_within, f"{where}.catch_up_within"),
+        catch_up_within_s=seconds_at(f"{where}.catch_up_within", said.catch_up_within),
         pause_after=said.pause_after,
         input=said.input,
         enabled=said.enabled,
@@ -259,16 +259,6 @@ def _cron(text: str, timezone: datetime.tzinfo, where: str) -> str:
         fix = f"use one of {', '.join(_ALIASES)}" if text.startswith("@") else _HOW
         raise ConfigError(where, f"'{text}' can't be used: {error}", fix) from error
     return cron
-
-
-def _seconds(duration: Duration, where: str, least_s: float = 0.0) -> float:
-    try:
-        found = seconds(duration)
-    except DurationError as error:
-        raise ConfigError(where, error.why, error.fix) from error
-    if found < least_s:
-        raise ConfigError(where, f"{duration} is too short", f"give {least_s:g} s or more")
-    return found
 
 
 def _moment(said: object, timezone: datetime.tzinfo, where: str) -> datetime.datetime | None:
