@@ -62,6 +62,7 @@ from qtforge_host.runs.triggers import EventTriggers
 from qtforge_host.workflows.catalog import Catalog
 from qtforge_host.workflows.checking import WorkflowChecker
 from qtforge_host.workflows.definitions import Parsed, Problem, UnmetRequirement, Workflow
+from qtforge_host.workflows.topic_types import TopicTypes
 from qtforge_sdk import Orchestrator, PluginContext, Record
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import ConfigError
@@ -358,9 +359,9 @@ class Host:
             entry.candidate.metadata_path for entry in self.registry if entry.plugin is not None
         )
 
-    def problems(self, parsed: Parsed) -> tuple[Problem, ...]:
-        """Return every problem of a definition, including requirements that are not met."""
-        return self._checker.problems(parsed)
+    def problems(self, parsed: Parsed, *, typed: bool = False) -> tuple[Problem, ...]:
+        """Return every problem of a definition; see `WorkflowChecker.problems`."""
+        return self._checker.problems(parsed, typed=typed)
 
     async def health(self) -> Mapping[str, HealthReport]:
         """Check the health of every active plugin now, and return the reports by name."""
@@ -400,7 +401,11 @@ class Host:
         self.catalog.add(await self._contributions.workflows())
         self.catalog.add_folder(self.settings.config_path.parent / "workflows")
         self._checker = WorkflowChecker(
-            self.catalog, self.expressions, self.bus.known_topics, self._unmet
+            self.catalog,
+            self.expressions,
+            self.bus.known_topics,
+            self._unmet,
+            TopicTypes(self.bus.signatures),
         )
 
     def _unmet(self, requires: Iterable[str]) -> list[UnmetRequirement]:

@@ -13,7 +13,11 @@ import msgspec
 
 from qtforge_builtin_plugins.orchestrators.drawing import END, StageDrawing
 from qtforge_builtin_plugins.orchestrators.rules import Decision, Rule, decide, no_match
-from qtforge_builtin_plugins.orchestrators.stage_checks import STEP_MEMBERS, check_stages
+from qtforge_builtin_plugins.orchestrators.stage_checks import (
+    STEP_MEMBERS,
+    check_stages,
+    step_members,
+)
 from qtforge_builtin_plugins.orchestrators.stage_runner import run_stages
 from qtforge_builtin_plugins.orchestrators.staged import StagedOrchestrator
 from qtforge_builtin_plugins.orchestrators.stages import Stage, StagedDefinition
@@ -77,7 +81,8 @@ class ConditionalOrchestrator(StagedOrchestrator[ConditionalDefinition]):
         own = dict.fromkeys(definition.names)
         names = {**stages, **own}
         # Rules read the steps themselves, which are converted once for all of them.
-        ruled = {"stages": dict.fromkeys(stages["stages"], STEP_MEMBERS), **own}
+        steps = {name: step_members(each["data"]) for name, each in stages["stages"].items()}
+        ruled = {"stages": steps, **own}
         if not definition.rules and definition.default is None:
             checker.problem("rules", "there is neither a rule nor a default")
         self._check_rules(definition, ruled, names, checker)

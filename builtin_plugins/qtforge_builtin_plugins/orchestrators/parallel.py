@@ -30,6 +30,7 @@ from qtforge_builtin_plugins.orchestrators.sources import (
     timeout_of,
     topic_of,
 )
+from qtforge_builtin_plugins.orchestrators.stage_checks import step_members
 from qtforge_sdk import Definition, DefinitionChecker, Duration, Orchestrator, Run, StepResult
 from qtforge_sdk.durations import DurationError, seconds
 from qtforge_sdk.errors import OperationError, StageFailedError
@@ -103,9 +104,9 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
             checker.topic("aggregation", "rows.aggregate")
             checker.template("aggregation", definition.aggregation, ())
             self._check_aggregation(definition.aggregation, checker)
-        stages = [name for name in [*names, "aggregate"] if name.isidentifier()]
-        checker.template("result", definition.result, stages)
-        checker.template("summary", definition.summary, stages)
+        members = {"stages": self._members(definition, names, checker)}
+        checker.template("result", definition.result, (), members)
+        checker.template("summary", definition.summary, (), members)
 
     def graph(self, definition: ParallelDefinition) -> Graph:
         """Return the sources side by side, and their aggregation."""
@@ -209,6 +210,22 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
             for key in ("endpoint", "parameters", "input"):
                 checker.template(f"{path}.{key}", getattr(source, key), ())
         return names
+
+    def _members(
+        self, definition: ParallelDefinition, names: Sequence[str], checker: DefinitionChecker
+    ) -> Mapping[str, Any]:
+        """Return what templates can use of the sources and of the aggregation."""
+        topics: dict[str, tuple[str | None, str | None]] = dict.fromkeys(names, (None, None))
+        if not isinstance(definition.sources, str):
+            for source in definition.sources:
+                if source.type is not None:
+                    topics[source.name] = topic_of(source.type), source.plugin
+        topics["aggregate"] = "rows.aggregate", None
+        return {
+            name: step_members(None if topic is None else checker.answer(topic, plugin))
+            for name, (topic, plugin) in topics.items()
+            if name.isidentifier()
+        }
 
     def _check_quorum(self, quorum: object, of: int, checker: DefinitionChecker) -> None:
         try:

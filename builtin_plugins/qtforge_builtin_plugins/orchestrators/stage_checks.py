@@ -25,12 +25,18 @@ from qtforge_sdk import DefinitionChecker, ErrorInfo, StepResult
 from qtforge_sdk.orchestrators import Unreachable
 from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["STEP_MEMBERS", "check_stages"]
+__all__ = ["STEP_MEMBERS", "check_stages", "step_members"]
 
 STEP_MEMBERS: Final[Mapping[str, Any]] = MappingProxyType(
     dict.fromkeys(StepResult.__struct_fields__)
 )
 """What expressions can use of a stage."""
+
+
+def step_members(data: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return what expressions can use of a stage whose data has these members."""
+    return STEP_MEMBERS if data is None else {**STEP_MEMBERS, "data": data}
+
 
 _EACH_MEMBERS: Final[Mapping[str, Any]] = MappingProxyType(
     {
@@ -96,7 +102,7 @@ class _Checks:
         names: Mapping[str, Any],
     ) -> Mapping[str, Any]:
         """Check stages, and return what can be used after all of them."""
-        table = {stage.name: _members(stage) for stage in stages}
+        table = {stage.name: self._members(stage) for stage in stages}
         self._names(stages, path, outer)
         places = {id(stage): f"{path}[{place}]" for place, stage in enumerate(stages)}
         if not all(isinstance(stage, GraphStage) for stage in stages):
@@ -213,12 +219,15 @@ class _Checks:
         checker.template(f"{path}.foreach", stage.foreach, (), known)
         if stage.when is not None:
             checker.condition(f"{path}.when", stage.when, (), known)
-        inner = _with_repeat(stage, _with_item(stage, known))
+        inner = self._with_repeat(stage, _with_item(stage, known))
         self._work(stage, path, inner)
         self._loops(stage, path, known)
         if stage.fallback is not None and stage.fallback.topic is not None:
             checker.topic(f"{path}.fallback.topic", stage.fallback.topic)
             checker.template(f"{path}.fallback.message", stage.fallback.message, (), inner)
+            checker.message(
+                f"{path}.fallback.message", stage.fallback.topic, stage.fallback.message
+            )
 
     def _work(self, stage: Stage, path: str, names: Mapping[str, Any]) -> None:
         checker = self.checker
@@ -244,6 +253,7 @@ class _Checks:
             if stage.plugin is not None:
                 checker.plugin(f"{path}.plugin", stage.plugin, stage.operation)
             checker.template(f"{path}.message", stage.message, (), names)
+            checker.message(f"{path}.message", stage.operation, stage.message, stage.plugin)
         if stage.timeout is not None and given[0] in ("operation", "block", "switch"):
             checker.duration(f"{path}.timeout", stage.timeout)
 
@@ -300,11 +310,11 @@ class _Checks:
             what = f"{stage.tolerate} is more than all items"
             checker.problem(f"{path}.tolerate", what, "write 100% or less")
         if stage.reduce is not None:
-            known = {**names, **dict.fromkeys(("total", "item", "index"))}
+            known = {**names, "total": None, "item": self._answer(stage), "index": None}
             checker.template(f"{path}.reduce.initial", stage.reduce.initial, (), names)
             checker.template(f"{path}.reduce.value", stage.reduce.value, (), known)
         if stage.repeat is not None:
-            known = {**_with_item(stage, names), **dict.fromkeys(("data", "iteration"))}
+            known = {**_with_item(stage, names), "data": self._answer(stage), "iteration": None}
             checker.condition(f"{path}.repeat.until", stage.repeat.until, (), known)
             if stage.repeat.every is not None:
                 checker.duration(f"{path}.repeat.every", stage.repeat.every)
@@ -317,10 +327,32 @@ class _Checks:
             return
         if stage.foreach is not None or stage.repeat is not None:
             after = {name: members for name, members in after.items() if name != stage.name}
-        known = _with_repeat(stage, _with_item(stage, {**names, "stages": after}))
+        known = self._with_repeat(stage, _with_item(stage, {**names, "stages": after}))
         self.checker.topic(f"{where}.operation", compensation.operation)
         self.checker.duration(f"{where}.timeout", compensation.timeout)
         self.checker.template(f"{where}.message", compensation.message, (), known)
+        self.checker.message(f"{where}.message", compensation.operation, compensation.message)
+
+    def _members(self, stage: Stage) -> Mapping[str, Any]:
+        """Return what expressions can use of a stage."""
+        if stage.foreach is not None:
+            return _EACH_MEMBERS
+        return step_members(self._answer(stage))
+
+    def _answer(self, stage: Stage) -> Mapping[str, Any] | None:
+        """Return the members of the data of a stage, or of one of its items."""
+        if stage.operation is not None:
+            return None if stage.fallback else self.checker.answer(stage.operation, stage.plugin)
+        if stage.block is None or (block := self.definition.blocks.get(stage.block)) is None:
+            return None
+        if isinstance(block.result, Mapping):
+            return dict.fromkeys(block.result)
+        return None if block.result is not None else {each.name: None for each in block.stages}
+
+    def _with_repeat(self, stage: Stage, names: Mapping[str, Any]) -> Mapping[str, Any]:
+        if stage.repeat is None:
+            return names
+        return {**names, "iteration": None, "last": self._answer(stage)}
 
     def _use(self, block: str, path: str, names: Mapping[str, Any]) -> None:
         if block not in self.definition.blocks:
@@ -363,10 +395,6 @@ class _Reach(Mapping[str, Any]):
         return len(self._ancestors) + len(self._outer)
 
 
-def _members(stage: Stage) -> Mapping[str, Any]:
-    return STEP_MEMBERS if stage.foreach is None else _EACH_MEMBERS
-
-
 def _with_article(kind: str) -> str:
     word = {"fail": "stage that fails the run"}.get(kind, kind)
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
@@ -374,10 +402,6 @@ def _with_article(kind: str) -> str:
 
 def _with_item(stage: Stage, names: Mapping[str, Any]) -> Mapping[str, Any]:
     return names if stage.foreach is None else {**names, "item": None, "index": None}
-
-
-def _with_repeat(stage: Stage, names: Mapping[str, Any]) -> Mapping[str, Any]:
-    return names if stage.repeat is None else {**names, "iteration": None, "last": None}
 
 
 def _common(

@@ -158,7 +158,9 @@ class HostClient:
         """
         host = await self._parts.host()
         found = [host.catalog.find(name) for name in names]
-        return Workflows(workflows=[workflow_row(each, host.problems(each)) for each in found])
+        return Workflows(
+            workflows=[workflow_row(each, host.problems(each, typed=True)) for each in found]
+        )
 
     async def definition(self, name: str, *, files: bool = False) -> Workflow:
         """Return a workflow that was read without a problem, whether it can run here or not.

@@ -33,7 +33,7 @@ from qtforge_sdk.errors import (
     NoHandlerError,
     QtForgeError,
 )
-from qtforge_sdk.operations import ProgressListener, handler_signature
+from qtforge_sdk.operations import ProgressListener, Signature, handler_signature
 from qtforge_sdk.topics import matches, validate_pattern, validate_topic
 from qtforge_sdk.transport import Envelope
 from qtforge_sdk.validation import did_you_mean
@@ -527,6 +527,26 @@ class MessageBus:
             topic: [handler.info for handler in (*route.wrappers, *route.handlers)]
             for topic, route in sorted(self._local.routes.items())
         }
+
+    def signatures(self, topic: str, plugin: str | None = None) -> Sequence[Signature]:
+        """Return the signatures of the operations that a request of a topic may reach first.
+
+        That is its outer wrapper, where it has one, else every operation.
+
+        Args:
+            topic: The topic.
+            plugin: The only plugin that may answer, or None.
+
+        Returns:
+            Nothing where one of them is on another node.
+        """
+        if self._remote.get(topic):
+            return ()
+        own = self._handlers.get(topic, ())
+        for handler in own:
+            if handler.wrapper:
+                return (handler.signature,)
+        return [each.signature for each in own if plugin in (None, each.plugin)]
 
     def known_topics(self) -> Mapping[str, Sequence[HandlerInfo]]:
         """Return each topic's handlers, those that this process leaves to others included."""

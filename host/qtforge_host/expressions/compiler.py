@@ -22,7 +22,7 @@ from qtforge_host.expressions.code_points import SIZE_FUNCTIONS, with_code_point
 from qtforge_host.expressions.cost import LONGEST_RANGE, CostFunction, cost_function
 from qtforge_host.expressions.flattening import Paths, flatten
 from qtforge_host.expressions.limits import Budget, Elsewhere, ExpressionLimits, checked_result
-from qtforge_host.expressions.names import Scope, check_names
+from qtforge_host.expressions.names import Scope, wrong_names
 from qtforge_host.expressions.pruning import Tree, keys_read, pruned
 from qtforge_host.expressions.specified import SPECIFIED_FUNCTIONS
 from qtforge_sdk.conversion import to_json, to_plain
@@ -243,7 +243,12 @@ class Expression:
         Raises:
             ExpressionError: One is unknown; the fix is the nearest right name.
         """
-        check_names(self.source, self.variables, _namespaces(self._functions), scope)
+        for error in self.problems(scope):
+            raise error
+
+    def problems(self, scope: Scope) -> Iterator[ExpressionError]:
+        """Yield an error for every name that it can't use, as `check` raises the first."""
+        return wrong_names(self.source, self.variables, _namespaces(self._functions), scope)
 
     def _look_up(self, path: Sequence[str], names: Mapping[str, Any]) -> Any:
         value: Any = names

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from qtforge_sdk.errors import ExpressionError
 from qtforge_sdk.orchestrators import Unreachable
 from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["Scope", "check_names"]
+__all__ = ["Scope", "wrong_names"]
 
 Scope = Mapping[str, Any]
 """The names that an expression may use; a mapping limits a name's members, None does not."""
@@ -20,10 +20,10 @@ _MEMBERS: Final = re.compile(r"(?<![\w.)\]])([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*
 _BOUND: Final = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(\s*([A-Za-z_]\w*)\s*,")
 
 
-def check_names(
+def wrong_names(
     source: str, variables: Collection[str], namespaces: Collection[str], scope: Scope
-) -> None:
-    """Check every name that an expression uses.
+) -> Iterator[ExpressionError]:
+    """Yield an error for every name that an expression can't use.
 
     Args:
         source: CEL.
@@ -31,33 +31,40 @@ def check_names(
         namespaces: The first words of its functions' names.
         scope: The names that it may use.
 
-    Raises:
-        ExpressionError: One is unknown; the fix is the nearest right name.
+    Yields:
+        An error, once for each name; its fix is the nearest right name.
     """
     bare = _STRING.sub("''", source)
     bound = set(_BOUND.findall(bare))
     for name in sorted(variables):
         if name not in scope and name not in bound and name not in namespaces:
-            raise ExpressionError(
+            yield ExpressionError(
                 source, f"'{name}' is not known", did_you_mean(name, sorted(scope))
             )
+    told = set()
     for path, is_call in _MEMBERS.findall(bare):
         words = re.split(r"\s*\.\s*", path)
-        _check_members(source, words[:-1] if is_call else words, scope, bound)
+        error = _wrong_member(source, words[:-1] if is_call else words, scope, bound)
+        if error is not None and error.why not in told:
+            told.add(error.why)
+            yield error
 
 
-def _check_members(source: str, words: Sequence[str], scope: Scope, bound: set[str]) -> None:
+def _wrong_member(
+    source: str, words: Sequence[str], scope: Scope, bound: set[str]
+) -> ExpressionError | None:
     members: Any = scope
     for position, word in enumerate(words):
         if not isinstance(members, Mapping) or (position == 0 and word in bound):
-            return
+            return None
         if word not in members:
             if position == 0:
-                return  # checked by its name already, or a function's namespace
+                return None  # checked by its name already, or a function's namespace
             where = ".".join(words[:position])
-            raise ExpressionError(
+            return ExpressionError(
                 source, f"'{where}' has no '{word}'", did_you_mean(word, sorted(members))
             )
         members = members[word]
         if isinstance(members, Unreachable):
-            raise ExpressionError(source, members.why, members.fix)
+            return ExpressionError(source, members.why, members.fix)
+    return None

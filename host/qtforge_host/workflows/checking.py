@@ -18,6 +18,7 @@ from qtforge_host.workflows.definitions import (
 )
 from qtforge_host.workflows.inputs import NotAcceptedError, accept, shown, wants
 from qtforge_host.workflows.inputs import problems as input_problems
+from qtforge_host.workflows.topic_types import NO_TYPES, TopicTypes
 from qtforge_sdk import Definition, HandlerInfo, InputCheck, StepResult
 from qtforge_sdk.durations import Duration, DurationError, seconds
 from qtforge_sdk.errors import (
@@ -29,7 +30,7 @@ from qtforge_sdk.errors import (
 )
 from qtforge_sdk.inputs import InputSpec
 from qtforge_sdk.topics import validate_topic
-from qtforge_sdk.validation import did_you_mean
+from qtforge_sdk.validation import UNKNOWN_KEY, did_you_mean
 
 __all__ = ["Checker", "WorkflowChecker", "check", "checked_input", "find_cycle"]
 
@@ -46,6 +47,7 @@ class WorkflowChecker:
         expressions: Compiles conditions and templates.
         topics: Returns the handlers of each topic, as they are now.
         unmet: Returns those of a workflow's plugin requirements that are not met.
+        types: What the operations of topics take and return.
     """
 
     def __init__(
@@ -54,11 +56,13 @@ class WorkflowChecker:
         expressions: Expressions,
         topics: Callable[[], Mapping[str, Sequence[HandlerInfo]]],
         unmet: Callable[[Iterable[str]], Sequence[UnmetRequirement]],
+        types: TopicTypes = NO_TYPES,
     ) -> None:
         self._catalog = catalog
         self._expressions = expressions
         self._topics = topics
         self._unmet = unmet
+        self._types = types
 
     def get(self, name: str, *, files: bool = True, queued: bool = False) -> Workflow:
         """Return a workflow that can be executed now.
@@ -96,8 +100,15 @@ class WorkflowChecker:
             why = "\n".join(f"{each.text}: {each.why}" for each in unmet)
             raise WorkflowUnmetError(workflow.definition.name, why, unmet[0].fix)
 
-    def problems(self, parsed: Parsed) -> tuple[Problem, ...]:
-        """Return every problem of a definition, including requirements that are not met."""
+    def problems(self, parsed: Parsed, *, typed: bool = False) -> tuple[Problem, ...]:
+        """Return every problem of a definition, including requirements that are not met.
+
+        Args:
+            parsed: The definition.
+            typed: Whether to compare messages and answers with the types that operations
+                declare. A run is not refused because of them: the plugins may be others when
+                it requests the operation.
+        """
         if parsed.workflow is None:
             return parsed.problems
         text = parsed.workflow.text
@@ -111,10 +122,10 @@ class WorkflowChecker:
             )
             for each in self._unmet(parsed.workflow.definition.requires)
         )
-        return unmet + self.check(parsed.workflow)
+        return unmet + self.check(parsed.workflow, typed=typed)
 
-    def check(self, workflow: Workflow) -> tuple[Problem, ...]:
-        """Return every problem of a workflow's names and expressions."""
+    def check(self, workflow: Workflow, *, typed: bool = False) -> tuple[Problem, ...]:
+        """Return every problem of a workflow's names and expressions; `problems` has ``typed``."""
         try:
             return check(
                 workflow,
@@ -122,6 +133,7 @@ class WorkflowChecker:
                 self._topics(),
                 self._catalog.names(),
                 self._catalog.readable,
+                self._types if typed else NO_TYPES,
             )
         except RecursionError:
             what, fix = "its values are nested too deeply", "nest them less deeply"
@@ -138,6 +150,7 @@ def check(
     topics: Mapping[str, Sequence[HandlerInfo]],
     workflows: Collection[str],
     find: Callable[[str], Workflow | None] | None = None,
+    types: TopicTypes = NO_TYPES,
 ) -> tuple[Problem, ...]:
     """Return every problem of a workflow's names and expressions; compiles all expressions.
 
@@ -148,6 +161,7 @@ def check(
         workflows: The names of all known workflows.
         find: Returns a known workflow, or None where it has problems of its own. Without it,
             cycles through other workflows are not found.
+        types: What the operations of topics take and return.
     """
 
     @functools.cache
@@ -159,7 +173,7 @@ def check(
         other.orchestrator.check(other.definition, inner)
         return [used for _, used in inner.uses]
 
-    checker = Checker(workflow, expressions, topics, workflows)
+    checker = Checker(workflow, expressions, topics, workflows, types)
     workflow.orchestrator.check(workflow.definition, checker)
     if workflow.definition.timeout is not None:
         checker.duration("timeout", workflow.definition.timeout)
@@ -228,6 +242,7 @@ class Checker:
         expressions: Expressions,
         topics: Mapping[str, Sequence[HandlerInfo]],
         workflows: Collection[str],
+        types: TopicTypes = NO_TYPES,
     ) -> None:
         self.problems: list[Problem] = []
         self.uses: list[tuple[str, str]] = []
@@ -235,6 +250,7 @@ class Checker:
         self._expressions = expressions
         self._topics = topics
         self._workflows = workflows
+        self._types = types
 
     def problem(self, path: str, what: str, fix: str = "") -> None:
         """Record a problem."""
@@ -266,6 +282,20 @@ class Checker:
             fix = did_you_mean(plugin, names)
             self.problem(path, f"the plugin '{plugin}' does not answer '{topic}'", fix)
 
+    def message(self, path: str, topic: str, message: object, plugin: str | None = None) -> None:
+        """Check the keys and the literal values of a message against its type."""
+        for each in self._types.message_errors(topic, plugin, message, path):
+            what = each.what
+            if what == UNKNOWN_KEY:
+                what = f"'{topic}' does not know this key"
+            elif what == "is missing":
+                what = f"it is missing, and '{topic}' needs it"
+            self.problem(each.path, what, each.fix)
+
+    def answer(self, topic: str, plugin: str | None = None) -> Mapping[str, Any] | None:
+        """Return the members of a topic's answer; None where they are not known."""
+        return self._types.answer(topic, plugin)
+
     def duration(self, path: str, duration: Duration) -> None:
         """Check that a value is a duration above zero."""
         try:
@@ -291,17 +321,11 @@ class Checker:
         names: Mapping[str, Any] | None = None,
     ) -> None:
         """Check a CEL condition that may use these stages and names."""
-        try:
-            self._expressions.compile(expression, self._scope(stages, names))
-        except ExpressionError as error:
-            self._bad_expression(path, error)
+        self._expression(path, expression, self._scope(stages, names))
 
     def before_start(self, path: str, expression: str) -> None:
         """Check a CEL condition that may use only the input."""
-        try:
-            self._expressions.compile(expression, {"input": self._inputs()})
-        except ExpressionError as error:
-            self._bad_expression(path, error)
+        self._expression(path, expression, {"input": self._inputs()})
 
     def template(
         self,
@@ -316,11 +340,19 @@ class Checker:
         except ExpressionError as error:
             self._bad_expression(path, error)
             return
+        scope = self._scope(stages, names)
         for inner, expression in compiled.expressions():
-            try:
-                expression.check(self._scope(stages, names))
-            except ExpressionError as error:
-                self._bad_expression(path + inner, error)
+            for each in expression.problems(scope):
+                self._bad_expression(path + inner, each)
+
+    def _expression(self, path: str, source: str, scope: Mapping[str, Any]) -> None:
+        try:
+            expression = self._expressions.compile(source)
+        except ExpressionError as error:
+            self._bad_expression(path, error)
+            return
+        for each in expression.problems(scope):
+            self._bad_expression(path, each)
 
     def _plugins_of(self, topic: str) -> list[str]:
         return sorted({each.plugin for each in self._topics.get(topic, ()) if not each.wrapper})

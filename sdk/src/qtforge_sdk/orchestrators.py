@@ -52,6 +52,31 @@ class DefinitionChecker(Protocol):
     def plugin(self, path: str, plugin: str, topic: str) -> None:
         """Check that a plugin is among those that handle a topic."""
 
+    def message(self, path: str, topic: str, message: object, plugin: str | None = None) -> None:
+        """Check the keys and the literal values of a message against the type that a topic takes.
+
+        What a template gives is not known, and no problem; neither is a topic without a type.
+        `template` checks the expressions.
+
+        Args:
+            path: The key's path.
+            topic: The topic.
+            message: A template of the message.
+            plugin: The only plugin that may answer, or None.
+        """
+
+    def answer(self, topic: str, plugin: str | None = None) -> Mapping[str, Any] | None:
+        """Return the members of what a topic's operation returns, for `condition`'s ``names``.
+
+        Args:
+            topic: The topic.
+            plugin: The only plugin that may answer, or None.
+
+        Returns:
+            Each member's name with a mapping of its own members, or None where they are not
+            known; None where the operation does not say.
+        """
+
     def duration(self, path: str, duration: Duration) -> None:
         """Check that a value is a duration above zero; see `qtforge_sdk.Duration`."""
 

@@ -15,9 +15,21 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["FieldError", "did_you_mean", "nearest", "validation_errors"]
+__all__ = [
+    "UNKNOWN_KEY",
+    "FieldError",
+    "alternatives",
+    "did_you_mean",
+    "is_table_type",
+    "nearest",
+    "table_fields",
+    "validation_errors",
+]
 
 _AT: Final = re.compile(r" - at `\$([^`]*)`$")
+UNKNOWN_KEY: Final = "unknown key"
+"""What is wrong, according to `FieldError.what`, with a key that its table does not have."""
+
 _REGEX: Final = " matching regex "
 _SHOWN: Final = 60  # characters of a wrong text
 _LONGEST_NAME: Final = 200  # characters; the comparison's time grows with their square
@@ -152,7 +164,7 @@ def _inner_errors(
         kind = _table_type(target, value)
         if kind is None:
             return
-        if typing.get_origin(kind) in (dict, Mapping):
+        if not is_table_type(kind):  # a mapping of any keys
             item = (*typing.get_args(kind), Any, Any)[1]
             for key, each in value.items():
                 yield from _errors(each, item, _join(path, key), strict, forbid_unknown)
@@ -166,7 +178,7 @@ def _inner_errors(
 def _table_errors(
     value: Mapping[Any, Any], kind: Any, path: str, strict: bool, forbid_unknown: bool
 ) -> Iterator[FieldError]:
-    fields = _fields(kind)
+    fields = table_fields(kind)
     tag = _tag(kind)
     meant = set()
     if forbid_unknown or _forbids_unknown(kind):
@@ -175,7 +187,7 @@ def _table_errors(
                 near = nearest(key, fields)
                 meant.add(near)
                 fix = did_you_mean(key, fields)
-                yield FieldError(path=_join(path, key), what="unknown key", fix=fix)
+                yield FieldError(path=_join(path, key), what=UNKNOWN_KEY, fix=fix)
     for name, (annotation, required) in fields.items():
         if name in value:
             inner = _join(path, name)
@@ -188,8 +200,24 @@ def _join(path: str, key: object) -> str:
     return f"{path}.{key}" if path else str(key)
 
 
-def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
-    """Return the type of each field by its key, and whether it must be given."""
+def is_table_type(kind: Any) -> bool:
+    """Return whether a type is a Struct, a dataclass or a TypedDict, whose fields are known."""
+    origin = typing.get_origin(kind) or kind
+    if not isinstance(origin, type):
+        return False
+    is_struct = issubclass(origin, msgspec.Struct) or dataclasses.is_dataclass(origin)
+    return is_struct or hasattr(origin, "__required_keys__")
+
+
+def table_fields(kind: Any) -> dict[str, tuple[Any, bool]]:
+    """Return the type of each field by its key, and whether it must be given.
+
+    Args:
+        kind: A type for which `is_table_type` holds.
+
+    Raises:
+        NameError: An annotation can't be resolved.
+    """
     origin = typing.get_origin(kind) or kind
     if issubclass(origin, msgspec.Struct):
         fields = msgspec.structs.fields(kind)
@@ -244,13 +272,18 @@ def _example(target: Any) -> object:
     return None
 
 
-def _alternatives(target: Any) -> Iterator[Any]:
+def alternatives(target: Any) -> Iterator[Any]:
+    """Yield the types of a union, or the type itself, without what `Annotated` adds.
+
+    >>> list(alternatives(int | None))
+    [<class 'int'>, <class 'NoneType'>]
+    """
     origin = typing.get_origin(target)
     if origin is typing.Annotated:
-        yield from _alternatives(typing.get_args(target)[0])
+        yield from alternatives(typing.get_args(target)[0])
     elif origin in (typing.Union, types.UnionType):
         for each in typing.get_args(target):
-            yield from _alternatives(each)
+            yield from alternatives(each)
     else:
         yield target
 
@@ -258,7 +291,7 @@ def _alternatives(target: Any) -> Iterator[Any]:
 def _table_type(target: Any, value: Mapping[Any, Any]) -> Any:
     """Return the one alternative that a table can be meant for, or None."""
     found = []
-    for each in _alternatives(target):
+    for each in alternatives(target):
         origin = typing.get_origin(each) or each
         if not isinstance(origin, type):
             continue
@@ -274,7 +307,7 @@ def _table_type(target: Any, value: Mapping[Any, Any]) -> Any:
 def _items(value: list[Any] | tuple[Any, ...], target: Any) -> Iterator[tuple[Any, Any]]:
     """Give each item of a list with its type, where there is one alternative that has any."""
     found = []
-    for each in _alternatives(target):
+    for each in alternatives(target):
         arguments = typing.get_args(each)
         origin = typing.get_origin(each)
         if not arguments or not isinstance(origin, type) or issubclass(origin, Mapping):

@@ -118,6 +118,40 @@ def test_the_slow_handler_is_named_and_not_the_wrapper_around_it(bench: Any) -> 
     asyncio.run(main())
 
 
+def test_the_signatures_of_a_topic_are_those_that_a_request_reaches_first(bench: Any) -> None:
+    class One(Plugin):
+        @operation("work.do")
+        async def do(self, message: Ask) -> int:
+            return 1
+
+    class Two(Plugin):
+        @operation("work.do")
+        async def do(self, message: dict[str, int]) -> str:
+            return "2"
+
+    class Around(Plugin):
+        @operation("work.do", wrapper=True)
+        async def around(self, message: Ask, context: OperationContext, proceed: Any) -> Any:
+            return await proceed(message)
+
+    async def main() -> None:
+        async with bench() as it:
+            await it.add(One(), "one")
+            await it.add(Two(), "two")
+
+            def answers(plugin: str | None = None) -> set[Any]:
+                return {each.response_type for each in it.bus.signatures("work.do", plugin)}
+
+            assert answers() == {int, str}
+            assert answers("two") == {str}
+            assert answers("nobody") == set()
+            assert it.bus.signatures("work.undo") == []
+            await it.add(Around(), "around")
+            assert answers() == answers("two") == {Any}
+
+    asyncio.run(main())
+
+
 def test_a_wrapper_that_never_returns_is_named(bench: Any) -> None:
     class Around(Plugin):
         @operation("work.do", wrapper=True)

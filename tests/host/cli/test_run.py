@@ -267,6 +267,21 @@ def test_a_workflow_whose_requirement_is_not_met_says_so_and_how_to_meet_it(
     assert f"{file}:3: requires[0]: 'letters >= 9' is not met" in checked.out
 
 
+def test_validate_compares_a_definition_with_the_types_of_topics_and_run_leaves_that_to_plugins(
+    cli: Any, letters: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "typed.toml"
+    file.write_text(
+        'name = "typed"\nkind = "sequential"\nresult = "${stages.a.data}"\n[[stages]]\nname = "a"\n'
+        'operation = "document.discard"\nmessage = { request_id = "none", requst = 1 }\n'
+    )
+    checked = cli("workflows", "validate", str(file), path=letters)
+    assert checked.code == 1
+    assert f"{file}:7: stages[0].message.requst: 'document.discard' does not know" in checked.out
+    assert "did you mean 'request_id'?" in checked.out
+    assert cli("run", str(file), path=letters).code == 0
+
+
 def test_a_definition_that_is_wrong_is_not_run(cli: Any, letters: Path, tmp_path: Path) -> None:
     file = tmp_path / "wrong.toml"
     file.write_text(

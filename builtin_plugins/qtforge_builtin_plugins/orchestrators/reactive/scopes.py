@@ -65,6 +65,7 @@ def _check_action(path: str, action: object, checker: DefinitionChecker) -> None
             checker.plugin(f"{path}.plugin", action.plugin, action.operation)
         checker.duration(f"{path}.timeout", action.timeout)
         checker.template(f"{path}.message", action.message, (), _NAMES)
+        checker.message(f"{path}.message", action.operation, action.message, action.plugin)
     elif isinstance(action, MessageAction):
         try:
             validate_topic(action.topic)

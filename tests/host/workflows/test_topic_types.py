@@ -1,0 +1,288 @@
+"""Messages and answers are compared with the types that operations declare, in every kind."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+import msgspec
+import pytest
+
+from qtforge_builtin_plugins.orchestrators.conditional import ConditionalOrchestrator
+from qtforge_builtin_plugins.orchestrators.graph import GraphOrchestrator
+from qtforge_builtin_plugins.orchestrators.parallel import ParallelOrchestrator
+from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
+from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.workflows.checking import check
+from qtforge_host.workflows.definitions import parse
+from qtforge_host.workflows.topic_types import TopicTypes
+from qtforge_sdk import HandlerInfo, Orchestrator
+from qtforge_sdk.operations import Signature
+from qtforge_sdk.runs import AmendingAnswer
+
+KINDS: dict[str, Orchestrator[Any]] = {
+    "conditional": ConditionalOrchestrator(),
+    "graph": GraphOrchestrator(),
+    "parallel": ParallelOrchestrator(),
+    "reactive": ReactiveOrchestrator(),
+    "sequential": SequentialOrchestrator(),
+}
+
+
+class Place(msgspec.Struct, rename="camel"):
+    post_code: str
+    inner: Place | None = None
+
+
+@dataclasses.dataclass
+class Person:
+    name: str
+    age: int = 0
+
+
+class Facts(TypedDict):
+    words: int
+
+
+class Order(msgspec.Struct):
+    article: str
+    amount: int = 1
+    place: Place | None = None
+    tags: list[str] = []
+    more: dict[str, int] = {}
+
+
+class Receipt(msgspec.Struct):
+    number: int
+    buyer: Person
+    facts: Facts
+    places: list[Place]
+    anything: Any = None
+    text_or_place: str | Place = ""
+    place: Place | None = None
+
+
+TYPES: Mapping[str, Sequence[tuple[str, Any, Any]]] = {
+    "order.take": [("shop", Order, Receipt)],
+    "order.undo": [("shop", Order, None)],
+    "order.any": [("shop", Any, Any)],
+    "order.table": [("shop", dict[str, Any], dict[str, Any])],
+    "order.plain": [("shop", dict, list)],
+    "order.two": [("shop", Order, Receipt), ("other", Person, Person)],
+    "order.amend": [("shop", Order, AmendingAnswer)],
+    "shelf.read": [("shop", Any, Receipt)],
+    "rows.aggregate": [("shop", Any, Receipt)],
+    "order.silent": [],
+}
+
+
+def signatures(topic: str, plugin: str | None) -> Sequence[Signature]:
+    return [
+        Signature(message_type=taken, response_type=given, takes_context=False, is_async=True)
+        for name, taken, given in TYPES[topic]
+        if plugin in (None, name)
+    ]
+
+
+TOPICS = {
+    topic: [
+        HandlerInfo(
+            topic=topic, plugin=plugin, version="1", execution="async", accepts=None,
+            wrapper=False, message_type="", response_type="",
+        )
+        for plugin in ("shop", "other")
+    ]
+    for topic in TYPES
+}  # fmt: skip
+
+
+def problems(text: str, kind: str = "sequential") -> dict[str, str]:
+    """Return what is wrong, with its fix, by path."""
+    parsed = parse(f'name = "w"\nkind = "{kind}"\n{text}', "w.toml", KINDS)
+    assert parsed.workflow is not None, parsed.problems
+    types = TopicTypes(signatures)
+    found = check(parsed.workflow, Expressions(), TOPICS, ["other"], types=types)
+    assert len({each.path for each in found}) == len(found)
+    return {each.path: f"{each.what}; {each.fix}" if each.fix else each.what for each in found}
+
+
+def stage(*lines: str, name: str = "a", operation: str = "order.take", where: str = "") -> str:
+    head = [f"[[{where}stages]]", f'name = "{name}"', f'operation = "{operation}"']
+    return "\n".join([*head, *lines, ""])
+
+
+RIGHT = 'message = { article = "pen" }'
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{ article = "pen" }',
+        '{ article = "${input.article}", amount = "${input.amount}" }',
+        '{ article = "no ${input.x}", place = { postCode = "1" }, tags = ["a", "${input.b}"] }',
+        '{ article = "pen", place = "${input.place}", tags = "${input.tags}" }',
+        '{ article = "pen", place = { postCode = "1", inner = "${input.place}" } }',
+        '{ article = "pen", more = { "a.b" = 1, c = "${input.c}" } }',
+    ],
+)
+def test_a_message_that_fits_or_may_fit_is_no_problem(message: str) -> None:
+    assert problems(stage(f"message = {message}")) == {}
+
+
+def test_every_wrong_key_and_value_of_a_message_is_told_at_once() -> None:
+    message = (
+        '{ articel = "x", amount = "many", place = { postcode = "${input.x}", inner = 3 },'
+        ' tags = ["a", 4], more = { "a.b" = "x" } }'
+    )
+    assert problems(stage(f"message = {message}")) == {
+        "stages[0].message.articel": "'order.take' does not know this key; did you mean 'article'?",
+        "stages[0].message.amount": "expected int, got str",
+        "stages[0].message.place.postcode": (
+            "'order.take' does not know this key; did you mean 'postCode'?"
+        ),
+        "stages[0].message.place.inner": "expected object | null, got int",
+        "stages[0].message.tags[1]": "expected str, got int",
+        "stages[0].message.more.a.b": "expected int, got str",
+    }
+
+
+def test_a_key_that_is_needed_and_missing_is_told() -> None:
+    assert problems(stage()) == {
+        "stages[0].message.article": "it is missing, and 'order.take' needs it; add 'article'"
+    }
+
+
+@pytest.mark.parametrize("topic", ["any", "table", "plain", "silent"])
+def test_a_topic_without_types_is_silent(topic: str) -> None:
+    text = stage("message = { nonsense = 1 }", operation=f"order.{topic}")
+    assert problems('result = "${stages.a.data.nonsense.more}"\n' + text) == {}
+
+
+def test_an_answer_with_amendments_is_not_known() -> None:
+    text = stage(RIGHT, operation="order.amend")
+    assert problems('result = "${stages.a.data.anything}"\n' + text) == {}
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        ("number + size(stages.a.data.places)", None),
+        ("buyer.name", None),
+        ("facts.words", None),
+        ("place.postCode", None),
+        ("place.inner.inner.inner.postCode", None),
+        ("anything.at.all", None),
+        ("text_or_place.what", None),
+        ("places[0].what", None),
+        ("places.map(p, p.what)", None),
+        ("numbr", "'stages.a.data' has no 'numbr'; did you mean 'number'?"),
+        ("buyer.nmae", "'stages.a.data.buyer' has no 'nmae'; did you mean 'name'?"),
+        ("facts.wrods", "'stages.a.data.facts' has no 'wrods'; did you mean 'words'?"),
+        (
+            "place.inner.inner.post_code",
+            "'stages.a.data.place.inner.inner' has no 'post_code'; did you mean 'postCode'?",
+        ),
+    ],
+)
+def test_members_of_an_answer_are_those_of_its_type(expression: str, problem: str | None) -> None:
+    found = problems(f'result = "${{stages.a.data.{expression}}}"\n' + stage(RIGHT))
+    if problem is None:
+        assert found == {}
+    else:
+        assert found == {"result": f"in 'stages.a.data.{expression}': {problem}"}
+
+
+def test_every_wrong_member_of_an_expression_is_told() -> None:
+    parsed = parse(
+        'name = "w"\nkind = "sequential"\nresult = "${stages.a.data.x + stages.a.data.y}"\n'
+        + stage(RIGHT),
+        "w.toml",
+        KINDS,
+    )
+    assert parsed.workflow is not None
+    found = check(parsed.workflow, Expressions(), TOPICS, [], types=TopicTypes(signatures))
+    assert [each.what.rpartition(" has no ")[2] for each in found] == ["'x'", "'y'"]
+
+
+def test_of_several_operations_one_must_fit_and_any_member_counts() -> None:
+    def found(message: str, *lines: str) -> dict[str, str]:
+        result = 'result = "${stages.a.data.age} ${stages.a.data.number}"\n'
+        return problems(result + stage(f"message = {message}", *lines, operation="order.two"))
+
+    assert found('{ name = "Ada" }') == {}
+    assert found('{ article = "pen" }') == {}
+    assert list(found('{ nmae = "Ada" }')) == ["stages[0].message.nmae"]
+    assert list(found('{ name = "Ada" }', 'plugin = "shop"')) == [
+        "stages[0].message.name",
+        "stages[0].message.article",
+        "result",
+    ]
+
+
+WRONG = 'message = { article = "pen", x = 1 }'
+
+
+def test_all_parts_of_stages_are_compared() -> None:
+    text = (
+        'result = "${stages.each.data.y} ${stages.b.data.nope}"\n'
+        + stage(
+            RIGHT,
+            'repeat = { until = "data.numbr == 1" }',
+            'compensation = { operation = "order.undo", message = { articel = "x" } }',
+        )
+        + stage(
+            "foreach = [1]",
+            'message = { article = "${item}" }',
+            'reduce = { value = "${total + item.numbr}" }',
+            name="each",
+        )
+        + stage(
+            RIGHT,
+            'fallback = { topic = "order.undo", message = { articel = "x" } }',
+            name="saved",
+        )
+        + stage('when = "stages.saved.data.x == 1"', RIGHT, name="after")
+        + '[[stages]]\nname = "b"\nblock = "one"\n'
+        + '[blocks.one]\nresult = { sum = "${stages.inner.data.numbr}" }\n'
+        + stage(WRONG, name="inner", where="blocks.one.")
+        + stage('message = { article = "${stages.a.data.numbr}" }', name="last").replace(
+            "[[stages]]", "[[finally]]"
+        )
+    )
+    assert sorted(problems(text)) == [
+        "blocks.one.result.sum",
+        "blocks.one.stages[0].message.x",
+        "finally[0].message.article",
+        "result",
+        "stages[0].compensation.message.articel",
+        "stages[0].repeat.until",
+        "stages[1].reduce.value",
+        "stages[2].fallback.message.articel",
+    ]
+
+
+def test_a_graph_a_decision_a_machine_and_sources_are_compared() -> None:
+    graph = stage(RIGHT) + stage('when = "stages.a.data.x"', 'needs = ["a"]', WRONG, name="b")
+    assert sorted(problems(graph, "graph")) == ["stages[1].message.x", "stages[1].when"]
+    decision = (
+        'default = "other"\n[names]\nn = "${stages.a.data.x}"\n'
+        + stage(WRONG)
+        + '[[rules]]\nname = "r"\ncondition = "stages.a.data.y == 1"\ntarget = "other"\n'
+    )
+    assert sorted(problems(decision, "conditional")) == [
+        "names.n",
+        "rules[0].condition",
+        "stages[0].message.x",
+    ]
+    machine = (
+        '[states.started]\nentry = ["go"]\nfinal = true\n'
+        '[actions.go]\ntype = "plugin_call"\noperation = "order.take"\n' + WRONG
+    )
+    assert list(problems(machine, "reactive")) == ["actions.go.message.x"]
+    sources = (
+        'result = { a = "${stages.s.data.x}", b = "${stages.aggregate.data.y}" }\n'
+        'aggregation = { method = "union" }\n[[sources]]\nname = "s"\ntype = "shelf"\n'
+    )
+    assert list(problems(sources, "parallel")) == ["result.a", "result.b"]
