@@ -6,6 +6,7 @@ records it, and the folder remains until no run refers to it.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import shutil
 from pathlib import Path
@@ -63,8 +64,8 @@ class RunFiles:
     async def sweep(self, journal: Journal) -> int:
         """Remove the folders to which no run of a journal refers; return how many."""
         found = await self.orphans(journal)
-        for folder in found:
-            shutil.rmtree(folder, ignore_errors=True)  # what remains is removed the next time
+        for folder in found:  # what remains is removed the next time
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return len(found)
 
     def _folders(self) -> list[Path]:

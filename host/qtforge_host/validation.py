@@ -13,7 +13,11 @@ from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.records import POOL_NAME
 from qtforge_sdk.validation import FieldError, did_you_mean, validation_errors
 
+<<<<<<< HEAD
 __all__ = ["check_keys", "convert_table", "name_problem", "seconds_at"]
+=======
+__all__ = ["check_keys", "convert_table", "field_errors"]
+>>>>>>> b717e64 (Delete runs by the age that [retention] gives them)
 
 T = TypeVar("T")
 
@@ -45,6 +49,16 @@ def convert_table(table: Mapping[str, Any], target: type[T], file: str, path: st
     raise _config_error(file, errors)
 
 
+def field_errors(errors: Sequence[FieldError], file: str) -> None:
+    """Raise the errors that were found in a file, if there are any.
+
+    Raises:
+        ConfigError: There are some; it names all of them.
+    """
+    if errors:
+        raise _config_error(file, errors)
+
+
 def check_keys(table: Mapping[str, Any], known: Iterable[str], file: str) -> None:
     """Check that a file's top level has only known keys.
 
@@ -57,8 +71,7 @@ def check_keys(table: Mapping[str, Any], known: Iterable[str], file: str) -> Non
         for key in table
         if key not in names
     ]
-    if errors:
-        raise _config_error(file, errors)
+    field_errors(errors, file)
 
 
 def seconds_at(where: str, duration: Duration, least_s: float = 0.0) -> float:

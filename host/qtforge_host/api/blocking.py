@@ -186,6 +186,8 @@ class BlockingRunClient:
     patches = _of_runs(RunClient.patches)
     unfinished = _of_runs(RunClient.unfinished)
     prune = _of_runs(RunClient.prune)
+    prunable = _of_runs(RunClient.prunable)
+    apply_retention = _of_runs(RunClient.apply_retention)
     export = _of_runs(RunClient.export)
     import_ = _of_runs(RunClient.import_)
     lacks_secrets = _of_runs(RunClient.lacks_secrets)

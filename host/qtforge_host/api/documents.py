@@ -56,6 +56,7 @@ __all__ = [
     "PoolRow",
     "Pools",
     "Pruned",
+    "PrunedRow",
     "Published",
     "Ready",
     "RecordsDocument",
@@ -404,10 +405,23 @@ class Amended(Versioned, frozen=True, kw_only=True):
     patch: list[dict[str, Any]]
 
 
+class PrunedRow(Part, frozen=True, kw_only=True):
+    """How many runs of a workflow with a status were deleted, or would be."""
+
+    workflow: str
+    status: str
+    runs: int
+
+
 class Pruned(Versioned, frozen=True, kw_only=True):
-    """How many runs were deleted."""
+    """How many runs were deleted, or would be in a dry run.
+
+    ``workflows`` is there in a dry run, and where ``[retention]`` was followed.
+    """
 
     pruned: int
+    dry_run: bool = False
+    workflows: list[PrunedRow] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Imported(Versioned, frozen=True, kw_only=True):

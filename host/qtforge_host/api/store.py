@@ -9,7 +9,14 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from qtforge_host.api.documents import InboxDocument, Patches, RecordsDocument, RunList
+from qtforge_host.api.documents import (
+    InboxDocument,
+    Patches,
+    Pruned,
+    PrunedRow,
+    RecordsDocument,
+    RunList,
+)
 from qtforge_host.api.lookup import find_run, list_runs, shown_status
 from qtforge_host.api.parts import Parts
 from qtforge_host.clock import in_utc
@@ -18,7 +25,7 @@ from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.state import RunState
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.durations import Duration, wait_seconds
-from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.errors import ConfigError, QtForgeError
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.records import Record
 from qtforge_sdk.run_status import UNFINISHED
@@ -28,6 +35,7 @@ if TYPE_CHECKING:  # each use case imports what it needs: a listing is quick ove
     from qtforge_host.api.drawing import Language
     from qtforge_host.api.snapshots import RunSnapshot
     from qtforge_host.api.workflows import WorkflowsOfRuns
+    from qtforge_host.runs.retention import Removed
     from qtforge_host.workflows.definitions import Workflow
     from qtforge_sdk.graphs import Graph
 
@@ -256,6 +264,32 @@ class RunStore:
         files = RunFiles(self._parts.settings.run_files_dir)
         return await files.prune(await self._parts.journal(), ended_before)
 
+    async def prunable(self, ended_before: datetime.datetime) -> Pruned:
+        """Count what `prune` would delete."""
+        from qtforge_host.runs.retention import ended_before as count
+
+        return _pruned(await count(await self._parts.journal(), ended_before), dry_run=True)
+
+    async def apply_retention(self, *, dry_run: bool = False) -> Pruned:
+        """Delete the runs that ``[retention]`` does not keep any longer, with their files.
+
+        Args:
+            dry_run: Only count them.
+
+        Raises:
+            ConfigError: The configuration has no ``[retention]``.
+        """
+        from qtforge_host.runs.retention import Retention
+
+        settings = self._parts.settings
+        if not settings.retention:
+            fix = 'write one, such as succeeded = "30d"'
+            raise ConfigError(f"{settings.config_path}: retention", "there is no [retention]", fix)
+        journal = await self._parts.journal()
+        retention = Retention(settings.retention, journal, RunFiles(settings.run_files_dir))
+        removed = await retention.apply(await journal.now(), dry_run=dry_run)
+        return _pruned(removed, dry_run=dry_run)
+
     async def export(self, run_id: str) -> bytes:
         """Return a run with its inbox and large values as one archive.
 
@@ -296,3 +330,11 @@ class RunStore:
 
             self._workflows = WorkflowsOfRuns(self._parts.settings)
         return self._workflows.of(state)
+
+
+def _pruned(removed: Removed, *, dry_run: bool) -> Pruned:
+    rows = [
+        PrunedRow(workflow=workflow, status=status, runs=count)
+        for (workflow, status), count in sorted(removed.runs.items())
+    ]
+    return Pruned(pruned=removed.count, dry_run=dry_run, workflows=rows)

@@ -17,6 +17,7 @@ import msgspec
 import platformdirs
 
 from qtforge_host.config.permissions import changeable_by_others
+from qtforge_host.config.retention import RetentionSettings, read_retention
 from qtforge_host.config.toml_files import managed_path, read_toml
 from qtforge_host.sizes import parse_size, size_text
 from qtforge_host.validation import check_keys, convert_table, seconds_at
@@ -195,6 +196,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         topics: Topic to its policies, of those that the configuration names.
         plugins: Plugin name to its settings, of those that the configuration names.
         schedules: Schedule name to what it says.
+        retention: How long runs stay after their end.
     """
 
     config_path: Path
@@ -231,6 +233,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     topics: Mapping[str, TopicPolicy] = MappingProxyType({})
     plugins: Mapping[str, PluginSettings] = {}
     schedules: Mapping[str, ScheduleSettings] = {}
+    retention: RetentionSettings = RetentionSettings()
 
     @property
     def journal_name(self) -> str:
@@ -383,7 +386,7 @@ def load_settings(
     state = state_dir or _path_in(environ, STATE_VARIABLE)
     document = _read(path, required=named is not None)
     _warn_of_writers(path)
-    check_keys(document, ("host", "plugins", "schedules", "topics"), str(path))
+    check_keys(document, ("host", "plugins", "retention", "schedules", "topics"), str(path))
     managed = managed_path(path)
     managed_document = _read(managed, required=False)
     check_keys(managed_document, ("plugins",), str(managed))
@@ -421,6 +424,7 @@ def load_settings(
         topics=MappingProxyType(_topics(path, document)),
         plugins=MappingProxyType(_plugins((path, document), (managed, managed_document))),
         schedules=MappingProxyType(_schedules(path, document)),
+        retention=read_retention(_table(document, "retention", path), path),
     )
     if bus is not None:
         settings = settings.with_bus(bus, "--bus")

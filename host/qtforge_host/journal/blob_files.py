@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -68,8 +68,20 @@ class BlobFiles:
             raise UnreadableError(f"the content of {self._path(sum_).name} does not fit its name")
         return content
 
-    def sweep(self, is_referenced: Callable[[bytes], bool]) -> None:
-        """Delete every file that no run refers to; only while no other process can write."""
+    def sweep(
+        self, is_referenced: Callable[[bytes], bool], sums: Collection[bytes] | None = None
+    ) -> None:
+        """Delete every file that no run refers to; only while no other process can write.
+
+        Args:
+            is_referenced: Whether a run refers to a value.
+            sums: Only the files of these values; None for all.
+        """
+        if sums is not None:
+            for sum_ in sums:
+                if not is_referenced(sum_):
+                    self._path(sum_).unlink(missing_ok=True)
+            return
         now_s = time.time()
         for path in self._directory.glob("*/*"):
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -14,7 +14,7 @@ from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import listening, payloads
 from qtforge_host.journal.schema import insert_run
-from qtforge_sdk.journal import Announcement, Ownership, Posted, Publication
+from qtforge_sdk.journal import Announcement, Ownership, Posted, Publication, is_run_id
 from qtforge_sdk.journal_errors import (
     RunExistsError,
     RunNotFoundError,
@@ -28,9 +28,11 @@ from qtforge_sdk.journal_kit.jobs import Change
 from qtforge_sdk.records import CheckpointSaved, RunFinished, RunWaiting
 
 __all__ = [
+    "AT_ONCE",
     "DIED",
     "announce",
     "claim",
+    "delete",
     "drain",
     "import_archive",
     "keep_value",
@@ -47,12 +49,15 @@ __all__ = [
     "take",
 ]
 
-_PRUNED_AT_ONCE: Final = 500  # so that other writes can run in between
+AT_ONCE: Final = 500
+"""So many runs are deleted by one change, so that other writes can run in between."""
+
 # The newest record's id must not be reused: when its run is deleted, an empty record remains.
 _DROP_MARKS: Final = "DELETE FROM records WHERE run = 0 AND id < (SELECT max(id) FROM records)"
+_NEWEST: Final = "SELECT run FROM records ORDER BY id DESC LIMIT 1"
 _MARK: Final = """UPDATE records SET run = 0, position = id, checksum = 0, payload = x''
-    WHERE id = (SELECT max(id) FROM records)
-    AND run IN (SELECT key FROM runs WHERE finished_at < ?)"""
+    WHERE id = (SELECT max(id) FROM records)"""
+_SUMS: Final = "SELECT sum FROM blobs WHERE run = ?"
 _PUBLISH: Final = """INSERT INTO publications (listener, message_id, at, checksum, payload)
     VALUES (?, ?, ?, ?, ?) ON CONFLICT (listener, message_id) DO NOTHING"""
 _DROP_OLD: Final = """DELETE FROM publications WHERE listener = :listener AND (at < :oldest
@@ -61,7 +66,13 @@ _DROP_OLD: Final = """DELETE FROM publications WHERE listener = :listener AND (a
 _ADD_SEQUENCE: Final = """INSERT INTO sqlite_sequence SELECT 'inbox', 0
     WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'inbox')"""
 _RAISE_SEQUENCE: Final = "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'inbox'"
-_OLD_RUNS: Final = "SELECT key FROM runs WHERE finished_at < ? ORDER BY key LIMIT ?"
+# A run that has not ended may still ask for its children.
+_IS_NOT_NEEDED: Final = """NOT EXISTS (SELECT 1 FROM runs AS above
+    WHERE above.run_id = runs.parent AND above.finished_at IS NULL)"""
+_OLD_RUNS: Final = f"""SELECT key FROM runs WHERE finished_at < ? AND {_IS_NOT_NEEDED}
+    ORDER BY key LIMIT ?"""  # noqa: S608 - of constants
+_OLD_RUN: Final = f"""SELECT key FROM runs WHERE run_id = ? AND finished_at < ?
+    AND {_IS_NOT_NEEDED}"""  # noqa: S608 - of constants
 
 
 DIED: Final = "-"
@@ -312,25 +323,61 @@ def prune(finished_before: datetime.datetime) -> Change:
     before_us = to_us(finished_before)
 
     def do(group: GroupCommit) -> int:
-        rows = group.connection.execute(_OLD_RUNS, (before_us, _PRUNED_AT_ONCE)).fetchall()
-        if rows:
-            group.connection.execute(_DROP_MARKS)
-            group.connection.execute(_MARK, (before_us,))
-        for (key,) in rows:
-            for table in ("records", "inbox", "timers", "arrivals"):
-                group.connection.execute(f"DELETE FROM {table} WHERE run = ?", (key,))  # noqa: S608
-            group.connection.execute("DELETE FROM blobs WHERE run = ?", (key,))
-            group.connection.execute("DELETE FROM runs WHERE key = ?", (key,))
+        rows = group.connection.execute(_OLD_RUNS, (before_us, AT_ONCE)).fetchall()
+        _delete(group, [key for (key,) in rows])
         return len(rows)
 
     return Change(do)
 
 
-def sweep() -> Change:
+def delete(run_ids: Sequence[str], ended_before: datetime.datetime) -> Change:
+    """Return the change that deletes runs that have ended.
+
+    Its outcome is the deleted runs, and the sums of the large values that they referred to.
+
+    Args:
+        run_ids: At most `AT_ONCE`.
+        ended_before: Those that have not ended before stay.
+    """
+    before_us = to_us(ended_before)
+
+    def do(group: GroupCommit) -> tuple[list[str], list[bytes]]:
+        execute = group.connection.execute
+        keys, deleted, sums = [], [], []
+        for run_id in filter(is_run_id, run_ids):
+            row = execute(_OLD_RUN, (run_id, before_us)).fetchone()
+            if row is not None:
+                keys.append(row[0])
+                deleted.append(run_id)
+                sums += [sum_ for (sum_,) in execute(_SUMS, row)]
+        _delete(group, keys)
+        return deleted, sums
+
+    return Change(do)
+
+
+def _delete(group: GroupCommit, keys: Sequence[int]) -> None:
+    execute = group.connection.execute
+    if not keys:
+        return
+    execute(_DROP_MARKS)
+    newest = execute(_NEWEST).fetchone()
+    if newest is not None and newest[0] in keys:
+        execute(_MARK)
+    for key in keys:
+        for table in ("records", "inbox", "timers", "arrivals", "blobs"):
+            execute(f"DELETE FROM {table} WHERE run = ?", (key,))  # noqa: S608
+        execute("DELETE FROM runs WHERE key = ?", (key,))
+
+
+def sweep(sums: Collection[bytes] | None = None) -> Change:
     """Return the change that deletes large values to which no run refers any more.
 
     It is in a later group than the deletion of the references: if that were rolled back after
     the files are gone, runs would lack their values.
+
+    Args:
+        sums: Only these; None for all.
     """
 
     def do(group: GroupCommit) -> None:
@@ -338,7 +385,7 @@ def sweep() -> Change:
             row = group.connection.execute("SELECT 1 FROM blobs WHERE sum = ?", (sum_,)).fetchone()
             return row is not None
 
-        group.blobs.sweep(is_referenced)
+        group.blobs.sweep(is_referenced, sums)
 
     return Change(do)
 

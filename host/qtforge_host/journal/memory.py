@@ -514,14 +514,31 @@ class MemoryJournal:
 
     async def prune(self, finished_before: datetime.datetime) -> int:
         """Delete old runs; see `Journal`."""
-        store = self._open_store()
-        ended = {run.run_id: run.finished_at for run in store.runs.values() if run.finished_at}
-        old = [run_id for run_id, at in ended.items() if at < finished_before]
-        for run_id in old:
+        count = 0
+        while gone := self._delete([*self._open_store().runs], finished_before):
+            count += len(gone)
+        return count
+
+    async def delete(
+        self, run_ids: Sequence[str], *, ended_before: datetime.datetime
+    ) -> Sequence[str]:
+        """Delete runs; see `Journal`."""
+        return self._delete(run_ids, ended_before)
+
+    def _delete(self, run_ids: Sequence[str], ended_before: datetime.datetime) -> list[str]:
+        store, deleted = self._open_store(), []
+        for run_id in run_ids:
+            run = store.runs.get(run_id)
+            if run is None or run.finished_at is None or run.finished_at >= ended_before:
+                continue
+            above = None if run.parent is None else store.runs.get(run.parent)
+            if above is not None and above.finished_at is None:
+                continue
             del store.runs[run_id]
             store.finished.pop(run_id, None)
             store.secrets.pop(run_id, None)
-        return len(old)
+            deleted.append(run_id)
+        return deleted
 
     async def export(self, run_id: str) -> bytes:
         """Return a run as an archive; see `Journal`."""

@@ -444,6 +444,21 @@ class SqliteJournal:
                 self._secrets.delete(run_id, at_once=run_id in before)
         return count
 
+    async def delete(
+        self, run_ids: Sequence[str], *, ended_before: datetime.datetime
+    ) -> Sequence[str]:
+        """Delete runs; see `Journal`."""
+        deleted: list[str] = []
+        for start in range(0, len(run_ids), changes.AT_ONCE):
+            few = run_ids[start : start + changes.AT_ONCE]
+            gone, sums = await self._write(changes.delete(few, ended_before))
+            if sums:
+                await self._write(changes.sweep(set(sums)))
+            for run_id in gone:
+                self._secrets.delete(run_id, at_once=True)
+            deleted += gone
+        return deleted
+
     async def export(self, run_id: str) -> bytes:
         """Return a run as an archive; see `Journal`."""
         references = await self.secrets(run_id)

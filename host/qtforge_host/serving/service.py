@@ -14,6 +14,7 @@ from qtforge_host.app import Host, bind
 from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.settings import Settings
 from qtforge_host.nodes.node_bus import Answering
+from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.publications import PublicationReceiver
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.supervisor import Durable
@@ -21,6 +22,7 @@ from qtforge_host.schedules.schedule import Schedule
 from qtforge_host.schedules.state import ScheduleStates
 from qtforge_host.serving.metrics import RecentFigures, RunCounts
 from qtforge_host.serving.options import ServeOptions
+from qtforge_host.serving.retention_loop import RetentionLoop
 from qtforge_host.serving.scheduled_runs import JournalScheduledRuns
 from qtforge_host.serving.scheduler import Scheduler
 from qtforge_host.serving.streaming import Streams
@@ -101,6 +103,12 @@ class Service:
                 ScheduleStates.of(self.durable.journal, self.settings.state_dir),
                 self.durable.clock,
             )
+            retention = RetentionLoop(
+                self.settings.retention,
+                self.durable.journal,
+                RunFiles(self.settings.run_files_dir),
+                self.durable.clock,
+            )
             self._recovery = RecoveryLoop(
                 supervisor,
                 self.durable.journal,
@@ -121,6 +129,7 @@ class Service:
                 ("the scheduler", scheduler.run()),
                 ("the recovery of runs", self._recovery.run()),
                 ("what other processes publish", bindings.receiver.run()),
+                ("the retention", retention.run()),
             ):
                 task = asyncio.create_task(_told(name, work))
                 self._tasks.append(task)

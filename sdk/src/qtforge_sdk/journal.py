@@ -734,8 +734,26 @@ class Journal(Protocol):
     async def prune(self, finished_before: datetime.datetime) -> int:
         """Delete the runs that ended before a time, with all data that only they refer to.
 
+        A run whose parent has not ended stays.
+
         Returns:
             The number of deleted runs.
+        """
+
+    async def delete(
+        self, run_ids: Sequence[str], *, ended_before: datetime.datetime
+    ) -> Sequence[str]:
+        """Delete runs, with all data that only they refer to.
+
+        One that has not ended before the time, or whose parent has not ended, stays; so a run
+        that was opened again meanwhile is not deleted.
+
+        Args:
+            run_ids: The runs; those that are not there are left out.
+            ended_before: The time.
+
+        Returns:
+            The deleted runs.
         """
 
     async def export(self, run_id: str) -> bytes:

@@ -26,9 +26,11 @@ from qtforge_sdk.records import CheckpointSaved, RunFinished, RunWaiting
 from qtforge_sdk.topics import matches
 
 __all__ = [
+    "AT_ONCE",
     "DIED",
     "announce",
     "claim",
+    "delete",
     "drain",
     "import_archive",
     "keep_value",
@@ -47,7 +49,9 @@ __all__ = [
     "sweep_secrets",
 ]
 
-_AT_ONCE: Final = 200  # runs or large values, so that other writes can run in between
+AT_ONCE: Final = 200
+"""So many runs or large values are deleted by one change: other writes run in between."""
+
 _OWNER: Final = """SELECT format('process %%s on host %%s', pid, host) FROM {s}.owners
     WHERE owner = %s"""
 # It is locked while its owner writes, who is alive then. Just after the start of the server all
@@ -88,8 +92,18 @@ _DROP_OLD: Final = """DELETE FROM {s}.publications WHERE listener = %s AND (at <
 _COUNT_MESSAGES_FROM: Final = """SELECT setval(counter, %s) FROM
     (SELECT pg_get_serial_sequence('{s}.inbox', 'position')::regclass AS counter) AS found
     WHERE coalesce(pg_sequence_last_value(counter), 0) < %s"""
-_OLD_RUNS: Final = """SELECT key, run_id FROM {s}.runs WHERE finished_at < %s
+# A run that has not ended may still ask for its children.
+_IS_NOT_NEEDED: Final = """NOT EXISTS (SELECT 1 FROM {s}.runs AS above
+    WHERE above.run_id = runs.parent AND above.finished_at IS NULL)"""
+_OLD_RUNS: Final = f"""SELECT key, run_id FROM {{s}}.runs
+    WHERE finished_at < %s AND {_IS_NOT_NEEDED}
     ORDER BY finished_at LIMIT %s FOR UPDATE SKIP LOCKED"""
+_OLD_OF: Final = f"""SELECT key, run_id FROM {{s}}.runs
+    WHERE run_id = ANY (%b::text[]) AND finished_at < %s AND {_IS_NOT_NEEDED}
+    FOR UPDATE SKIP LOCKED"""
+_SUMS: Final = "SELECT DISTINCT sum FROM {s}.blob_refs WHERE run = ANY (%b::bigint[])"
+_LOCK_BLOBS: Final = """SELECT sum FROM {s}.blobs WHERE sum = ANY (%b::bytea[])
+    FOR UPDATE SKIP LOCKED"""
 _PRUNE_RECORDS: Final = """WITH gone AS (
         DELETE FROM {s}.records WHERE run = ANY (%b::bigint[]) RETURNING xact
     ), last AS (
@@ -354,23 +368,48 @@ def prune(finished_before: datetime.datetime) -> Change:
     before_us = to_us(finished_before)
 
     def do(group: Group) -> int:
-        rows = group.session.rows(_OLD_RUNS, (before_us, _AT_ONCE))
-        if rows:
-            keys = [key for key, _ in rows]
-            group.session.execute(_PRUNE_RECORDS, (keys,))
-            for statement in _PRUNE:
-                group.session.execute(statement, (keys,))
-            group.session.execute(_PRUNE_SECRETS, ([run_id for _, run_id in rows],))
+        rows = group.session.rows(_OLD_RUNS, (before_us, AT_ONCE))
+        _delete(group, rows)
         return len(rows)
 
     return Change(do)
+
+
+def delete(run_ids: Sequence[str], ended_before: datetime.datetime) -> Change:
+    """Return the change that deletes runs that have ended; its outcome is those.
+
+    Args:
+        run_ids: At most `AT_ONCE`.
+        ended_before: Those that have not ended before stay.
+    """
+    given = ([each for each in run_ids if is_run_id(each)], to_us(ended_before))
+
+    def do(group: Group) -> list[str]:
+        rows = group.session.rows(_OLD_OF, given)
+        sums = [sum_ for (sum_,) in group.session.rows(_SUMS, ([key for key, _ in rows],))]
+        _delete(group, rows)
+        locked = [sum_ for (sum_,) in group.session.rows(_LOCK_BLOBS, (sums,))] if sums else []
+        if locked:
+            group.session.execute(_DROP_BLOBS, (locked,))
+        return [run_id for _, run_id in rows]
+
+    return Change(do)
+
+
+def _delete(group: Group, rows: Sequence[tuple[int, str]]) -> None:
+    if rows:
+        keys = [key for key, _ in rows]
+        group.session.execute(_PRUNE_RECORDS, (keys,))
+        for statement in _PRUNE:
+            group.session.execute(statement, (keys,))
+        group.session.execute(_PRUNE_SECRETS, ([run_id for _, run_id in rows],))
 
 
 def sweep_blobs() -> Change:
     """Return the change that deletes some large values without a run; 0 at the end."""
 
     def do(group: Group) -> int:
-        sums = [row[0] for row in group.session.rows(_UNUSED_BLOBS, (_AT_ONCE,))]
+        sums = [row[0] for row in group.session.rows(_UNUSED_BLOBS, (AT_ONCE,))]
         if not sums:
             return 0
         return group.session.execute(_DROP_BLOBS, (sums,)).rowcount

@@ -466,6 +466,16 @@ class PostgresqlJournal:
         await self._write(changes.sweep_secrets())
         return count
 
+    async def delete(
+        self, run_ids: Sequence[str], *, ended_before: datetime.datetime
+    ) -> Sequence[str]:
+        """Delete runs; see `Journal`."""
+        deleted: list[str] = []
+        for start in range(0, len(run_ids), changes.AT_ONCE):
+            few = run_ids[start : start + changes.AT_ONCE]
+            deleted += await self._write(changes.delete(few, ended_before))
+        return deleted
+
     async def export(self, run_id: str) -> bytes:
         """Return a run as an archive; see `Journal`."""
         references = await self.secrets(run_id)

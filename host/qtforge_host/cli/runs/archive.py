@@ -14,6 +14,7 @@ from qtforge_host.api.store import EXPORT_SUFFIX, RunStore, open_store
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session, journal_option
+from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 from qtforge_sdk.files import write_atomically
 
@@ -21,29 +22,56 @@ __all__ = ["export", "import_", "prune"]
 
 
 @click.command()
-@click.option(
-    "--older-than", required=True, metavar="DURATION", help="Ended longer ago than that: 30d, 12h."
-)
+@click.option("--older-than", metavar="DURATION", help="Ended longer ago than that: 30d, 12h.")
+@click.option("--policy", is_flag=True, help="Those that [retention] does not keep any longer.")
+@click.option("--dry-run", is_flag=True, help="Only show how many there are.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @journal_option
 @click.pass_obj
-def prune(session: Session, older_than: str, yes: bool, as_json: bool) -> None:
-    """Delete runs that ended long ago, with their files and all that only they refer to."""
-    before = datetime.datetime.now(datetime.UTC) - duration_option("--older-than", older_than)
-    if not yes:
-        when = f"{before.astimezone():%Y-%m-%d %H:%M}"
-        click.confirm(f"Delete every run that ended before {when}?", abort=True, err=True)
+def prune(
+    session: Session,
+    older_than: str | None,
+    policy: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Delete runs that ended long ago, with their files and all that only they refer to.
 
-    async def pruned() -> int:
-        async with open_store(session.settings) as runs:
-            return await runs.prune(before)
-
-    count = event_loop.run(pruned())
-    if as_json:
-        print_json(Pruned(pruned=count))
+    A run stays while the run that has started it is unfinished. With --policy, the runs that
+    it has awaited are deleted with it; 'serve' and 'worker' do that by themselves.
+    """
+    if policy == (older_than is not None):
+        raise click.UsageError("give --older-than or --policy, and not both")
+    if older_than is None:
+        question = "Delete every run that [retention] does not keep any longer?"
     else:
-        echo(f"{count} {'run is' if count == 1 else 'runs are'} deleted")
+        age = duration_option("--older-than", older_than)
+        before = datetime.datetime.now(datetime.UTC) - age
+        question = f"Delete every run that ended before {before.astimezone():%Y-%m-%d %H:%M}?"
+
+    async def pruned() -> Pruned:
+        async with open_store(session.settings) as runs:
+            if policy:
+                return await runs.apply_retention(dry_run=dry_run)
+            if dry_run:
+                return await runs.prunable(before)
+            return Pruned(pruned=await runs.prune(before))
+
+    if not (yes or dry_run):
+        click.confirm(question, abort=True, err=True)
+    found = event_loop.run(pruned())
+    if as_json:
+        print_json(found)
+        return
+    if found.workflows:
+        table(
+            ("WORKFLOW", "STATUS", "RUNS"),
+            ((each.workflow, each.status, str(each.runs)) for each in found.workflows),
+        )
+    verb = "would be" if dry_run else "is" if found.pruned == 1 else "are"
+    echo(f"{found.pruned} {'run' if found.pruned == 1 else 'runs'} {verb} deleted")
 
 
 @click.command()

@@ -164,11 +164,18 @@ async def amend_run(call: Call) -> Answer:
 
 async def prune_runs(call: Call) -> Answer:
     """Delete the runs that ended long ago."""
+    given = call.body
+    if given.policy == (given.older_than is not None):
+        raise invalid_request("body: give older_than or policy, and not both")
+    if given.policy:
+        return Answer(await _client(call).apply_retention(dry_run=given.dry_run))
     try:
-        age = datetime.timedelta(seconds=seconds(call.body.older_than))
+        age = datetime.timedelta(seconds=seconds(given.older_than))
         before = datetime.datetime.now(datetime.UTC) - age
     except ValueError as error:
         raise invalid_request(f"body: older_than: {error}") from error
+    if given.dry_run:
+        return Answer(await _client(call).prunable(before))
     return Answer(Pruned(pruned=await _client(call).prune(before)))
 
 

@@ -121,9 +121,16 @@ class ForkRun(_Given, frozen=True, kw_only=True):
 
 
 class PruneRuns(_Given, frozen=True, kw_only=True):
-    """How long ago the runs ended that are deleted, such as ``30d``."""
+    """How long ago the runs ended that are deleted, such as ``30d``, or ``policy``.
 
-    older_than: Annotated[str, msgspec.Meta(pattern=f"^([0-9]+(ms|s|m|h|d))+{_END}", max_length=40)]
+    With ``policy`` they are those that ``[retention]`` does not keep any longer.
+    """
+
+    older_than: (
+        Annotated[str, msgspec.Meta(pattern=f"^([0-9]+(ms|s|m|h|d))+{_END}", max_length=40)] | None
+    ) = None
+    policy: bool = False
+    dry_run: bool = False
 
 
 class Request(_Given, frozen=True, kw_only=True):

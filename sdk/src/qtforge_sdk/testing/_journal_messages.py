@@ -1,4 +1,4 @@
-"""The part of the journal contract about inboxes, changes, archives and forgetting."""
+"""The part of the journal contract about inboxes, changes and archives."""
 # ruff: noqa: S101 - these are tests: they assert, and their names are their text
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from qtforge_sdk.testing._journal_scenarios import (
     event,
     finished,
     keep,
-    names,
     scenario,
     started,
     step,
     steps_of,
 )
 
-__all__ = ["ArchiveContract", "InboxContract", "PruningContract"]
+__all__ = ["ArchiveContract", "InboxContract"]
 
 
 class InboxContract:
@@ -275,39 +274,3 @@ class ArchiveContract:
         journal = await journals.open()
         with pytest.raises(RunNotFoundError):
             await journal.export("nobody")
-
-
-class PruningContract:
-    """What is forgotten, and what stays."""
-
-    @scenario
-    async def test_only_runs_that_ended_before_the_time_are_forgotten(
-        self, journals: Journals
-    ) -> None:
-        journal = await journals.open()
-        await keep(journal, started("old"), finished("old", after_s=10))
-        await keep(journal, started("new"), finished("new", after_s=20))
-        await keep(journal, started("live"))
-        assert await journal.prune(NOW + datetime.timedelta(seconds=20)) == 1
-        with pytest.raises(RunNotFoundError):
-            await journal.records("old")
-        left = await journal.runs(RunQuery())
-        assert {summary.run_id for summary in left} == {"new", "live"}
-        assert await journal.prune(NOW + datetime.timedelta(seconds=20)) == 0
-
-    @scenario
-    async def test_a_large_value_stays_while_a_run_refers_to_it(self, journals: Journals) -> None:
-        journal = await journals.open()
-        large = "x" * 400_000
-        await keep(journal, started("old"), step("old", data=large), finished("old"))
-        await keep(journal, started("new"), step("new", data=large))
-        assert await journal.prune(NOW + datetime.timedelta(days=1)) == 1
-        assert not await journal.check()
-        assert (await journal.records("new"))[1] == step("new", data=large)
-
-    @scenario
-    async def test_many_runs_are_forgotten_at_once(self, journals: Journals) -> None:
-        journal = await journals.open()
-        await asyncio.gather(*(keep(journal, started(name), finished(name)) for name in names(600)))
-        assert await journal.prune(NOW + datetime.timedelta(days=1)) == 600
-        assert not await journal.runs(RunQuery())

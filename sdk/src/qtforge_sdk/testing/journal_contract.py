@@ -39,9 +39,9 @@ from qtforge_sdk.testing._journal_listing import ListingContract
 from qtforge_sdk.testing._journal_messages import (
     ArchiveContract,
     InboxContract,
-    PruningContract,
 )
 from qtforge_sdk.testing._journal_nodes import NodesContract
+from qtforge_sdk.testing._journal_pruning import PruningContract
 from qtforge_sdk.testing._journal_publications import PublicationContract
 from qtforge_sdk.testing._journal_records import every_record
 from qtforge_sdk.testing._journal_scenarios import (

@@ -1,0 +1,234 @@
+"""Delete the runs that ``[retention]`` does not keep any longer."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from msgspec.structs import replace
+
+from qtforge_host.config.retention import RetentionRule, RetentionSettings
+from qtforge_host.run_files import RunFiles
+from qtforge_sdk.journal import Journal, RunQuery, RunSummary
+from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.run_status import FINISHED, RunStatus
+
+__all__ = ["Removed", "Retention", "ended_before"]
+
+_PAGE: Final = 500  # runs that are read at once
+_CHILDREN: Final = 5_000  # likewise of one run, of which each page reads all
+_MOST_RUNS: Final = 100  # that are deleted at once, so that other writes can run in between
+_MOST_RECORDS: Final = 5_000  # likewise, unless one run has more
+
+
+@dataclass(slots=True)
+class Removed:
+    """What was deleted, or would be.
+
+    Attributes:
+        runs: The number of runs, by workflow and status, with their children.
+        children: How many of them went with the run that had started them.
+    """
+
+    runs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    children: int = 0
+
+    @property
+    def count(self) -> int:
+        """The number of runs."""
+        return self.runs.total()
+
+
+async def _no_pause() -> None:
+    pass
+
+
+class Retention:
+    """Deletes runs by their age.
+
+    A child that ended before its parent is a part of it: it stays as long as its parent, and is
+    deleted with it. One that outlived its parent is a run like any other.
+
+    Args:
+        settings: When runs are deleted.
+        journal: The runs.
+        files: Their files.
+    """
+
+    def __init__(self, settings: RetentionSettings, journal: Journal, files: RunFiles) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._files = files
+
+    async def apply(
+        self,
+        now: datetime.datetime,
+        *,
+        dry_run: bool = False,
+        pause: Callable[[], Awaitable[None]] = _no_pause,
+    ) -> Removed:
+        """Delete what is too old, in small batches, and the files to which no run refers then.
+
+        Args:
+            now: The time.
+            dry_run: Only count.
+            pause: Awaited between two batches.
+        """
+        removed = Removed()
+        async for batch in self._batches(now):
+            if dry_run:
+                gone = {each.run_id for each in batch.runs}
+            else:
+                await pause()
+                ids = [each.run_id for each in batch.runs]
+                gone = {*await self._journal.delete(ids, ended_before=batch.ended_before)}
+            for run in batch.runs:
+                if run.run_id in gone:
+                    removed.runs[run.workflow, run.status] += 1
+                    removed.children += run.run_id in batch.children
+        if removed.count and not dry_run:
+            await self._files.sweep(self._journal)
+        return removed
+
+    async def _batches(self, now: datetime.datetime) -> AsyncIterator[_Batch]:
+        for workflow, status in sorted((await self._journal.statistics()).runs):
+            rule = self._settings.of(workflow)
+            age_s = rule.ages_s.get(_ended(status)) if status in FINISHED else None
+            if age_s is None:
+                continue
+            before = now - datetime.timedelta(seconds=age_s)
+            batch = _Batch(before)
+            async for run in self._old(workflow, status, rule, before):
+                async for each in self._with_parts(run):
+                    if batch.is_full(each):
+                        yield batch
+                        batch = _Batch(before)
+                    batch.add(each, is_child=each is not run)
+            if batch.runs:
+                yield batch
+
+    async def _old(
+        self, workflow: str, status: str, rule: RetentionRule, before: datetime.datetime
+    ) -> AsyncIterator[RunSummary]:
+        """Give the runs of a workflow that are too old, and are no part of another run."""
+        last = RunQuery(workflow=workflow, statuses=frozenset(FINISHED), limit=rule.keep_last)
+        kept = {each.run_id for each in await self._journal.runs(last)} if rule.keep_last else set()
+        query = RunQuery(
+            workflow=workflow,
+            statuses=frozenset({status}),
+            started_until=before,  # it ended later
+            oldest_first=True,
+            limit=_PAGE,
+        )
+        async for page in _pages(self._journal, query):
+            parents: dict[str, RunSummary | None] = {}
+            for run in page:
+                if run.run_id in kept or run.finished_at is None or run.finished_at >= before:
+                    continue
+                if run.parent is not None and run.parent not in parents:
+                    parents[run.parent] = await _find(self._journal, run.parent)
+                above = None if run.parent is None else parents[run.parent]
+                if above is None or not _is_part(run, above):
+                    yield run
+
+    async def _with_parts(self, run: RunSummary) -> AsyncIterator[RunSummary]:
+        """Give a run after its parts, and each of these after its own."""
+        stack = [(run, self._parts(run))]
+        while stack:
+            above, parts = stack[-1]
+            part = await anext(parts, None)
+            if part is not None:
+                stack.append((part, self._parts(part)))
+            else:
+                stack.pop()
+                yield above
+
+    async def _parts(self, above: RunSummary) -> AsyncIterator[RunSummary]:
+        query = RunQuery(
+            parent=above.run_id, statuses=frozenset(FINISHED), limit=_CHILDREN, oldest_first=True
+        )
+        async for page in _pages(self._journal, query):
+            for run in page:
+                if _is_part(run, above):
+                    yield run
+
+
+class _Batch:
+    """Runs that are deleted at once; of a tree those below come first."""
+
+    def __init__(self, ended_before: datetime.datetime) -> None:
+        self.ended_before = ended_before
+        self.runs: list[RunSummary] = []
+        self.children: set[str] = set()
+        self._records = 0
+
+    def is_full(self, run: RunSummary) -> bool:
+        """Return whether a further run would be too much."""
+        records = self._records + run.records
+        return len(self.runs) >= _MOST_RUNS or (bool(self.runs) and records > _MOST_RECORDS)
+
+    def add(self, run: RunSummary, *, is_child: bool) -> None:
+        self.runs.append(run)
+        self._records += run.records
+        if is_child:
+            self.children.add(run.run_id)
+
+
+async def ended_before(journal: Journal, before: datetime.datetime) -> Removed:
+    """Return what `Journal.prune` would delete.
+
+    Args:
+        journal: The runs.
+        before: Those that ended before.
+    """
+    found = Removed()
+    query = RunQuery(
+        statuses=frozenset(FINISHED), started_until=before, oldest_first=True, limit=_PAGE
+    )
+    async for page in _pages(journal, query):
+        for run in page:
+            if run.finished_at is None or run.finished_at >= before:
+                continue
+            above = None if run.parent is None else await _find(journal, run.parent)
+            if above is None or above.finished_at is not None:
+                found.runs[run.workflow, run.status] += 1
+    return found
+
+
+def _is_part(run: RunSummary, above: RunSummary) -> bool:
+    """Return whether a run belongs to its parent, which has awaited it."""
+    if above.finished_at is None:
+        return True
+    return run.finished_at is not None and run.finished_at <= above.finished_at
+
+
+def _ended(status: str) -> RunStatus:
+    return next(each for each in FINISHED if each == status)
+
+
+async def _find(journal: Journal, run_id: str) -> RunSummary | None:
+    try:
+        return await journal.summary(run_id)
+    except RunNotFoundError:
+        return None
+
+
+async def _pages(journal: Journal, query: RunQuery) -> AsyncIterator[Sequence[RunSummary]]:
+    """Give the pages of a listing, each after the next one was read: its runs may be deleted."""
+    page = await journal.runs(query)
+    while page:
+        try:
+            following = (
+                await journal.runs(_after(query, page[-1])) if len(page) == query.limit else ()
+            )
+        except RunNotFoundError:  # another process has deleted the last one: the rest comes later
+            following = ()
+        yield page
+        page = following
+
+
+def _after(query: RunQuery, run: RunSummary) -> RunQuery:
+    return replace(query, after=run.run_id)
