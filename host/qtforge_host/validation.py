@@ -13,11 +13,7 @@ from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.records import POOL_NAME
 from qtforge_sdk.validation import FieldError, did_you_mean, validation_errors
 
-<<<<<<< HEAD
-__all__ = ["check_keys", "convert_table", "name_problem", "seconds_at"]
-=======
-__all__ = ["check_keys", "convert_table", "field_errors"]
->>>>>>> b717e64 (Delete runs by the age that [retention] gives them)
+__all__ = ["check_keys", "convert_table", "field_errors", "name_problem", "seconds_at"]
 
 T = TypeVar("T")
 

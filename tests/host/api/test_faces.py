@@ -295,6 +295,12 @@ TABLE = {
         documents.Pruned, "pruneRuns",
         lambda it: it.post("/v1/runs/prune", {"older_than": "30d"}), documents.Pruned,
     ),
+    "runs prune, a dry run": UseCase(
+        lambda _: ["runs", "prune", "--older-than", "30d", "--dry-run", "--json"],
+        documents.Pruned, "pruneRuns",
+        lambda it: it.post("/v1/runs/prune", {"older_than": "30d", "dry_run": True}),
+        documents.Pruned, lambda pruned: (pruned.dry_run, pruned.workflows),
+    ),
     "runs import": UseCase(
         lambda it: ["runs", "import", str(it.archive()), "--json"], documents.Imported,
         "importRun",
@@ -504,6 +510,8 @@ def test_the_runs_that_can_be_resumed_are_resumed_through_both_faces(faces: Face
          "/v1/runs/{ended}/amend", {"patch": PATCH}, 409, "run.ended"),
         (["runs", "import", "{patch}"], 1, "POST", "/v1/runs/import", b"[]", 422,
          "run.archive_invalid"),
+        (["runs", "prune", "--policy", "--yes"], 2, "POST", "/v1/runs/prune", {"policy": True}, 500,
+         "config.invalid"),
         (["bus", "request", "no.topic"], 1, "POST", "/v1/request", {"topic": "no.topic"}, 404,
          "bus.no_handler"),
         (["bus", "request", "not a topic"], 1, "POST", "/v1/request", {"topic": "not a topic"},
