@@ -64,6 +64,7 @@ _OPERATION_ONLY: Final = (
     "compensation",
 )
 _PLAIN: Final = MappingProxyType({name: getattr(Stage(name=""), name) for name in _OPERATION_ONLY})
+_DEEPEST: Final = 24  # blocks in each other: the interpreter's stack is finite
 _OWN: Final = "its own stages have one; remove it here"
 
 
@@ -160,7 +161,12 @@ class _Checks:
             what, fix = f"the block would do itself: {way}", "let one of them do something else"
             self.checker.problem(f"blocks.{error.args[1][0]}", what, fix)
             return
-        for name in order:
+        depths = dict.fromkeys(blocks, 1)
+        for name in order:  # a block comes after those that do it
+            depths[name] += max((depths[each] for each in users[name]), default=0)
+            if depths[name] == _DEEPEST + 1:
+                what = f"it is within {_DEEPEST} other blocks"
+                self.checker.problem(f"blocks.{name}", what, "nest them less deeply")
             self._block(name, blocks[name])
 
     def _block(self, name: str, block: Block) -> None:

@@ -32,6 +32,8 @@ __all__ = ["NotAcceptedError", "accept", "json_schema", "of_text", "problems", "
 _LIST: Final = re.compile(r"list\[(.*)\]", re.DOTALL)
 _DEEPEST: Final = 8
 _SHOWN: Final = 60  # characters of a value that an error repeats
+_LONGEST_PATTERN: Final = 200
+_MOST_SHOWN: Final = 20  # values that an error names
 
 
 class NotAcceptedError(ValueError):
@@ -232,7 +234,9 @@ def wants(spec: InputSpec) -> str:
     'a list of strings with at least 1 item'
     """
     if spec.enum is not None:
-        return f"one of {', '.join(repr(_plain(each)) for each in spec.enum)}"
+        values = ", ".join(shown(each) for each in spec.enum[:_MOST_SHOWN])
+        left = len(spec.enum) - _MOST_SHOWN
+        return f"one of {values}" + (f", or one of {left:,} others" if left > 0 else "")
     said = _noun(spec.type)
     low, high = spec.min, spec.max
     if low is not None and high is not None:
@@ -244,7 +248,7 @@ def wants(spec: InputSpec) -> str:
     said += _room_text("character", spec.min_length, spec.max_length)
     said += _room_text("item", spec.min_items, spec.max_items)
     if spec.pattern is not None:
-        said += f" that matches {spec.pattern}"
+        said += f" that matches {_short(spec.pattern, _LONGEST_PATTERN)}"
     return said
 
 
@@ -262,7 +266,7 @@ def problems(name: str, spec: InputSpec, evaluator: Evaluator) -> Iterator[tuple
         inner = _item(inner) or inner
     if inner not in _TYPES:
         fix = did_you_mean(inner, _TYPES, f"use {', '.join(_TYPES)}, or list[...] of one")
-        yield f"{path}.type", f"'{spec.type}' is not a type of inputs", fix
+        yield f"{path}.type", f"'{_short(spec.type)}' is not a type of inputs", fix
         return
     is_list = bool(_item(spec.type))
     has_order = _order(spec.type) is not None
@@ -287,9 +291,12 @@ def problems(name: str, spec: InputSpec, evaluator: Evaluator) -> Iterator[tuple
         try:
             _matches("", spec.pattern, evaluator)
         except ExpressionError as error:
-            why = error.why.rpartition("error: ")[2]
-            what = f"'{spec.pattern}' is not a regular expression: {why}"
-            yield f"{path}.pattern", what, "write it as RE2 does"
+            pattern, why = _short(spec.pattern), error.why.rpartition("error: ")[2]
+            if error.code == "expression.too_costly":
+                yield f"{path}.pattern", f"'{pattern}' is too costly: {why}", "write a shorter one"
+            else:
+                what = f"'{pattern}' is not a regular expression: {_short(why)}"
+                yield f"{path}.pattern", what, "write it as RE2 does"
             return
     for place, value in enumerate(spec.enum or ()):
         yield from _unreadable(f"{path}.enum[{place}]", spec, value)
@@ -320,8 +327,11 @@ def json_schema(inputs: Mapping[str, InputSpec]) -> dict[str, Any]:
 
 def shown(value: Any) -> str:
     """Return a value as an error shows it."""
-    said = repr(_plain(value))
-    return said if len(said) <= _SHOWN else f"{said[:_SHOWN]}…"
+    return _short(repr(_plain(value)))
+
+
+def _short(text: str, most: int = _SHOWN) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _schema(spec: InputSpec) -> dict[str, Any]:

@@ -352,6 +352,28 @@ def test_what_is_wrong_with_blocks_and_loops_is_found(
     assert problem in str(caught.value)
 
 
+def nested(kind: str, depth: int) -> str:
+    """Return a definition with blocks in each other, each for an item, in a loop with a timeout."""
+    within = 'foreach = [1]\nrepeat = { until = "true" }\ntimeout = "1h"\n'
+    text = head(kind) + f'[[stages]]\nname = "s"\nblock = "b1"\n{within}'
+    for level in range(1, depth):
+        text += f'[[blocks.b{level}.stages]]\nname = "s{level}"\nblock = "b{level + 1}"\n{within}'
+    return (
+        text + f'[[blocks.b{depth}.stages]]\nname = "last"\n'
+        'fail = { code = "deep.reached", message = "it was reached" }\n'
+    )
+
+
+def test_blocks_may_be_nested_as_deep_as_the_stack_allows_and_no_deeper(
+    workflows: WorkflowKit, kind: str
+) -> None:
+    found = run(workflows, nested(kind, 24))
+    assert found.error is not None
+    assert found.error.code == "deep.reached"
+    with pytest.raises(WorkflowInvalidError, match="b25: it is within 24 other blocks"):
+        run(workflows, nested(kind, 25))
+
+
 def test_a_block_sees_only_what_every_stage_that_does_it_has(
     workflows: WorkflowKit, kind: str
 ) -> None:

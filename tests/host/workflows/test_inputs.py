@@ -252,3 +252,34 @@ def test_the_schema_of_an_input_says_what_is_accepted() -> None:
         "required": ["day", "pin"],
         "additionalProperties": False,
     }
+
+
+def test_what_is_said_of_a_declaration_is_bounded_however_large_it_is() -> None:
+    evaluator = Evaluator(Expressions())
+    declared = [
+        InputSpec(type="list[" * 5000),
+        InputSpec(type="string", pattern="((((x{1000}){1000}){1000}){1000})"),
+        InputSpec(type="string", pattern="a?" * 30_000),
+        InputSpec(type="string", pattern="(" * 3000),
+        InputSpec(type="string", enum=("x" * 5000, 5)),
+        InputSpec(type="string", default="x" * 5000, max_length=9),
+    ]
+    for spec in declared:
+        (found,) = problems("it", spec, evaluator)
+        assert sum(map(len, found)) < 1500
+    for spec in (
+        InputSpec(type="integer", enum=tuple(range(100_000))),
+        InputSpec(type="string", enum=("x" * 100_000,)),
+        InputSpec(type="string", pattern="a" * 30_000),
+    ):
+        assert len(wants(spec)) < 500
+    assert wants(InputSpec(enum=tuple(range(25)))).endswith("19, or one of 5 others")
+
+
+@pytest.mark.parametrize("pattern", ["((((x{1000}){1000}){1000}){1000})", "a?" * 30_000])
+def test_a_pattern_that_is_too_costly_is_not_called_wrong(pattern: str) -> None:
+    ((_, what, fix),) = problems(
+        "it", InputSpec(type="string", pattern=pattern), Evaluator(Expressions())
+    )
+    assert "is too costly" in what
+    assert fix == "write a shorter one"
