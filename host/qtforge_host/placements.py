@@ -17,6 +17,7 @@ import msgspec
 from qtforge_sdk.files import exclusive_lock, write_atomically
 from qtforge_sdk.journal import Announcement
 from qtforge_sdk.placement import Placement
+from qtforge_sdk.validation import decoded
 
 __all__ = ["Placements", "known_placements", "placements_path"]
 
@@ -187,7 +188,7 @@ class Placements:
 
 def _read(path: Path) -> _Known:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Known)
+        return decoded(msgspec.json.Decoder(_Known).decode, path.read_bytes())
     except FileNotFoundError:
         return _Known()
     except (OSError, msgspec.DecodeError) as error:

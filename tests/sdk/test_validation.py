@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from typing import Annotated, Any, Generic, NotRequired, TypedDict, TypeVar
 
 import msgspec
 import pytest
 
-from qtforge_sdk.validation import did_you_mean, nearest, validation_errors
+from qtforge_sdk.journal_errors import ArchiveInvalidError
+from qtforge_sdk.journal_kit.archive import unpack
+from qtforge_sdk.journal_kit.secret_lines import decode_secrets
+from qtforge_sdk.transport_kit import decode_broadcast, decode_request, decode_response
+from qtforge_sdk.validation import decoded, did_you_mean, nearest, validation_errors
 
 T = TypeVar("T")
 
@@ -166,3 +171,28 @@ def test_a_fix_names_the_nearest_or_lists_what_is_known() -> None:
 
 def test_a_name_of_any_length_is_compared_in_no_time() -> None:
     assert nearest("a" * 1_000_000, ["a" * 100]) is None
+
+
+DEEP = b"\x91" * 20_000 + b"\x01"  # MessagePack: a list in a list in a list
+
+
+@pytest.mark.parametrize("decode", [decode_request, decode_response, decode_broadcast])
+@pytest.mark.parametrize("data", [DEEP, b"\x81\xa1x" + DEEP, b"", b"\xff", b"\x81\xa1\xffx"])
+def test_what_another_node_sends_can_be_anything(decode: Any, data: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode(data)
+
+
+def test_what_is_nested_too_deeply_is_wrong_like_any_other_data() -> None:
+    for kind, data in ((msgspec.msgpack, DEEP), (msgspec.json, b"[" * 20_000)):
+        with pytest.raises(msgspec.DecodeError, match="nested too deeply"):
+            decoded(kind.decode, data)
+    with pytest.raises(msgspec.DecodeError, match="nested too deeply"):
+        decoded(msgspec.json.Decoder(Cat).decode, b'{"more":' * 20_000)
+    assert decoded(msgspec.json.decode, b"[1]") == [1]
+    head = b"QTFORGE-RUN" + bytes([2])
+    for body in (DEEP, b"\x81\xa4more" + DEEP):
+        with pytest.raises(ArchiveInvalidError):
+            unpack(head + hashlib.sha256(body).digest() + body)
+    line = msgspec.json.encode({"reference": "r", "name": "", "value": DEEP, "is_missing": False})
+    assert decode_secrets(line + b"\n" + b'{"x":' * 20_000) == {}

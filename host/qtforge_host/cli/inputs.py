@@ -15,6 +15,7 @@ from qtforge_host import toml
 from qtforge_host.cli.errors import show
 from qtforge_host.workflows.inputs import of_text
 from qtforge_sdk import Document, OperationError
+from qtforge_sdk.validation import decoded
 
 __all__ = [
     "MOST_FILES",
@@ -161,7 +162,7 @@ def _read_table(path: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
         if path.suffix.lower() == ".json":
-            table = msgspec.json.decode(content)
+            table = decoded(msgspec.json.decode, content)
         else:
             table = toml.read(content.decode())
     except OSError as error:

@@ -33,6 +33,7 @@ from qtforge_host.journal.work_folder import work_folder
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.files import private_file, private_folder, sync_folder
 from qtforge_sdk.journal_errors import ArchiveInvalidError
+from qtforge_sdk.validation import decoded
 
 __all__ = ["RESTORE", "BackupSummary", "restore", "write_backup"]
 
@@ -246,7 +247,7 @@ def _unpack(path: Path, work: Path) -> BackupSummary:
 
 def _manifest(archive: zipfile.ZipFile) -> _Manifest:
     try:
-        found = msgspec.json.decode(archive.read(_MANIFEST), type=_Manifest)
+        found = decoded(msgspec.json.Decoder(_Manifest).decode, archive.read(_MANIFEST))
     except (KeyError, msgspec.MsgspecError) as error:
         raise ArchiveInvalidError(f"it is not a backup: {error}") from error
     if found.format > _FORMAT or found.journal_format > FORMAT_VERSION:

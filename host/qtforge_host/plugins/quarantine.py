@@ -16,6 +16,7 @@ import msgspec
 
 from qtforge_host.plugins.candidates import Candidate, Status
 from qtforge_sdk.files import exclusive_lock, write_atomically
+from qtforge_sdk.validation import decoded
 
 __all__ = ["FILE_NAME", "FailureMemory", "FailureRecord"]
 
@@ -206,7 +207,7 @@ class FailureMemory:
 
     def _read(self) -> _Document:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Document)
+            return decoded(msgspec.json.Decoder(_Document).decode, self._path.read_bytes())
         except FileNotFoundError:
             return _Document()
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:

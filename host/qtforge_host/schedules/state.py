@@ -14,6 +14,7 @@ import msgspec
 
 from qtforge_sdk.errors import StorageError
 from qtforge_sdk.journal import Journal
+from qtforge_sdk.validation import decoded
 
 __all__ = ["Outcome", "PlannedTime", "ScheduleContendedError", "ScheduleState", "ScheduleStates"]
 
@@ -165,7 +166,7 @@ class ScheduleStates:
         for value in await self._journal.kept_values(_PREFIX + name):
             state = None
             try:
-                state = msgspec.json.decode(value.data, type=ScheduleState)
+                state = decoded(msgspec.json.Decoder(ScheduleState).decode, value.data)
             except msgspec.MsgspecError as error:
                 # The runs' names are derived from the planned times, so nothing starts twice.
                 _LOG.warning("the state of %s is not used: %s", value.key, error)
@@ -174,7 +175,9 @@ class ScheduleStates:
 
     def _of_file(self) -> Mapping[str, ScheduleState]:
         try:
-            return msgspec.json.decode(self._earlier.read_bytes(), type=dict[str, ScheduleState])
+            return decoded(
+                msgspec.json.Decoder(dict[str, ScheduleState]).decode, self._earlier.read_bytes()
+            )
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.MsgspecError) as error:

@@ -22,6 +22,7 @@ from qtforge_host.api.errors import NotFoundError
 from qtforge_host.serving.state_files import ServeFolder
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.files import exclusive_lock, write_atomically
+from qtforge_sdk.validation import decoded
 
 __all__ = ["FIRST", "SCOPES", "Token", "TokenChecker", "TokenScope", "TokenStore", "allows"]
 
@@ -227,7 +228,7 @@ def read_tokens(path: Path) -> list[Token]:
             raise StateDirectoryError(
                 str(path), "other users can change it", f"chmod 600 {path}, and look at what it has"
             )
-        return msgspec.json.decode(path.read_bytes(), type=_File).tokens
+        return decoded(msgspec.json.Decoder(_File).decode, path.read_bytes()).tokens
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -32,6 +32,8 @@ __all__ = ["NotAcceptedError", "accept", "json_schema", "of_text", "problems", "
 _LIST: Final = re.compile(r"list\[(.*)\]", re.DOTALL)
 _DEEPEST: Final = 8
 _SHOWN: Final = 60  # characters of a value that an error repeats
+_LEAST_INTEGER: Final = -(2**63)  # as the journal keeps them
+_MOST_INTEGER: Final = 2**64 - 1
 _LONGEST_PATTERN: Final = 200
 _MOST_SHOWN: Final = 20  # values that an error names
 
@@ -56,9 +58,11 @@ def _text(value: Any) -> str:
 
 def _integer(value: Any) -> int:
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise NotAcceptedError
+    if not _LEAST_INTEGER <= value <= _MOST_INTEGER:
+        raise NotAcceptedError("has more than 64 bits")
     return value
 
 

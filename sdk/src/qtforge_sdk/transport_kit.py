@@ -29,6 +29,7 @@ from qtforge_sdk.errors import (
 from qtforge_sdk.operations import AnswerSecrets
 from qtforge_sdk.runs import AmendingAnswer, Amendment
 from qtforge_sdk.transport import Broadcast, Envelope, Reply
+from qtforge_sdk.validation import decoded
 
 __all__ = [
     "AnswerFrame",
@@ -162,7 +163,7 @@ def decode_request(data: bytes) -> Request:
     Raises:
         msgspec.DecodeError: It is no such frame.
     """
-    found: Request = _REQUESTS.decode(data)
+    found: Request = decoded(_REQUESTS.decode, data)
     return found
 
 
@@ -172,7 +173,7 @@ def decode_response(data: bytes) -> Response:
     Raises:
         msgspec.DecodeError: It is no such frame.
     """
-    found: Response = _RESPONSES.decode(data)
+    found: Response = decoded(_RESPONSES.decode, data)
     return found
 
 
@@ -294,7 +295,7 @@ def decode_broadcast(data: bytes) -> Broadcast:
     Raises:
         msgspec.DecodeError: It is none.
     """
-    found: Broadcast = _BROADCASTS.decode(data)
+    found: Broadcast = decoded(_BROADCASTS.decode, data)
     return found
 
 

@@ -10,8 +10,8 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -19,12 +19,15 @@ __all__ = [
     "UNKNOWN_KEY",
     "FieldError",
     "alternatives",
+    "decoded",
     "did_you_mean",
     "is_table_type",
     "nearest",
     "table_fields",
     "validation_errors",
 ]
+
+T = TypeVar("T")
 
 _AT: Final = re.compile(r" - at `\$([^`]*)`$")
 UNKNOWN_KEY: Final = "unknown key"
@@ -87,6 +90,27 @@ def validation_errors(
     stages[0].name: expected str, got int
     """
     return list(_errors(value, target, path, strict, forbid_unknown))
+
+
+def decoded(decode: Callable[[Any], T], data: Any) -> T:
+    """Return what msgspec decodes; data that is nested too deeply is wrong like any other.
+
+    Args:
+        decode: Decodes it, such as the method of a `msgspec.json.Decoder`.
+        data: What may come from anywhere.
+
+    Raises:
+        msgspec.DecodeError: It can't be decoded.
+
+    >>> decoded(msgspec.json.decode, b"[" * 5000)
+    Traceback (most recent call last):
+        ...
+    msgspec.DecodeError: it is nested too deeply
+    """
+    try:
+        return decode(data)
+    except RecursionError:  # msgspec descends once for each level, also of what it leaves out
+        raise msgspec.DecodeError("it is nested too deeply") from None
 
 
 def did_you_mean(name: object, known: Iterable[str], otherwise: str | None = None) -> str:

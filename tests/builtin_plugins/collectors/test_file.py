@@ -143,6 +143,16 @@ def test_a_packed_file_is_unpacked(ask: Asker, folder: Path) -> None:
     assert ask.refusal("c.csv.gz").code == "file.invalid"
 
 
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_json_that_is_nested_too_deeply_is_refused_like_any_that_is_wrong(
+    ask: Asker, folder: Path, name: str
+) -> None:
+    (folder / name).write_text('{"a":' * 20_000)
+    refused = ask.refusal(name)
+    assert refused.code == "file.invalid"
+    assert "nested too deeply" in str(refused)
+
+
 def test_what_unpacks_to_more_than_allowed_is_refused(folder: Path) -> None:
     (folder / "a.csv.gz").write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 500_000))
     (folder / "a.jsonl.gz").write_bytes(gzip.compress(b'{"a": 1}\n' * 500_000))

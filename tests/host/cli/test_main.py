@@ -70,6 +70,8 @@ REFUSED = [
     ("run", "quick", "--set", f"a={EVIL}", "--set", f"a.{EVIL}=1"),
     ("run", "quick", "--input", EVIL),
     ("run", "quick", "--input", "{file}"),
+    ("run", "quick", "--input", "{deep}"),
+    ("runs", "amend", "last", "--patch", "{deep}"),
     ("run", "quick", "--jobs", EVIL),
     ("send", "last", "go", "--set", EVIL),
     ("bus", "request", "a.b", "--set", EVIL),
@@ -99,7 +101,12 @@ for words in json.load(sys.stdin):
 def test_an_argument_that_is_refused_is_repeated_on_one_line(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    files = {"{file}": tmp_path / EVIL, "{no stage}": tmp_path / f"{EVIL}.toml"}
+    files = {
+        "{file}": tmp_path / EVIL,
+        "{no stage}": tmp_path / f"{EVIL}.toml",
+        "{deep}": tmp_path / f"{EVIL}.json",
+    }
+    files["{deep}"].write_text('{"a":' * 20_000)
     files["{file}"].write_text("not = [ a table")
     files["{no stage}"].write_text("stages = [1]")
     given = [[str(files.get(word, word)) for word in words] for words in REFUSED]

@@ -13,6 +13,7 @@ from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.files.matching import FoundFile, invalid
 from qtforge_builtin_plugins.collectors.files.settings import FileParameters
 from qtforge_builtin_plugins.collectors.files.unpacking import Allowance, opened, read_text
+from qtforge_sdk.validation import decoded
 
 __all__ = ["json_lines_rows", "json_rows", "toml_rows"]
 
@@ -31,7 +32,7 @@ def json_rows(
     """
     data = read_text(file, parameters.encoding, allowance, interrupt).encode()
     try:
-        content = msgspec.json.decode(data)
+        content = decoded(msgspec.json.decode, data)
     except msgspec.DecodeError as error:
         found = _BYTE.search(str(error))
         line = data.count(b"\n", 0, int(found[1])) + 1 if found else None
@@ -79,7 +80,7 @@ def json_lines_rows(
             if not line.strip():
                 continue
             try:
-                yield decoder.decode(line.decode(encoding) if encoding else line)
+                yield decoded(decoder.decode, line.decode(encoding) if encoding else line)
             except (msgspec.DecodeError, UnicodeError) as error:
                 why = _BYTE.sub("", str(error)).replace("`", "")
                 raise invalid(file, why, number) from error

@@ -61,6 +61,7 @@ from qtforge_sdk.transport_kit import (
     failure_frame,
     reply_of,
 )
+from qtforge_sdk.validation import decoded
 
 __all__ = ["NatsTransport", "make_nats_transport"]
 
@@ -451,13 +452,13 @@ class NatsTransport:
         try:
             node = self._subjects.node_of_beat(subject)
             if node is not None:
-                await self._on_beat(node, _BEATS.decode(message.data), now_s)
+                await self._on_beat(node, decoded(_BEATS.decode, message.data), now_s)
                 return
             found = self._subjects.plugin_of(subject)
             if found is None:
                 return
             node, plugin = found
-            announcement = _ANNOUNCEMENTS.decode(message.data)
+            announcement = decoded(_ANNOUNCEMENTS.decode, message.data)
         except msgspec.DecodeError as error:
             _LOG.warning("a node's announcement can't be read: %s", _text(error))
             return

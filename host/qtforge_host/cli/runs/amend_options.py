@@ -14,6 +14,7 @@ from qtforge_host import toml
 from qtforge_host.cli.inputs import parse_assignment
 from qtforge_host.runs.amendments import Operation, PatchBuilder, as_document
 from qtforge_host.workflows.definitions import Workflow
+from qtforge_sdk.validation import decoded
 
 __all__ = ["Change", "ChangingCommand", "change_options", "given_changes", "patch_of"]
 
@@ -92,7 +93,7 @@ def given_changes(ctx: click.Context, options: dict[str, Any]) -> Iterator[Chang
 
 def _patch_in(path: Path) -> list[Any]:
     try:
-        return msgspec.json.decode(_read(path), type=list[Any])
+        return decoded(msgspec.json.Decoder(list[Any]).decode, _read(path))
     except msgspec.DecodeError as error:
         raise click.UsageError(f"--patch {path}: not a JSON list: {error}") from error
 

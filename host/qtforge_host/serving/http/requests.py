@@ -22,6 +22,7 @@ from qtforge_host.serving.service import Service
 from qtforge_host.serving.tokens import TokenScope
 from qtforge_sdk.conversion import to_json
 from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.validation import decoded
 
 __all__ = [
     "ARCHIVE",
@@ -217,11 +218,9 @@ def read_body(content: bytes, headers: Headers, endpoint: Endpoint) -> Any:
     if endpoint.body is bytes:
         return content
     try:
-        return msgspec.json.decode(content, type=endpoint.body)
+        return decoded(msgspec.json.Decoder(endpoint.body).decode, content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise invalid_request(f"body: {error}") from error
-    except RecursionError as error:
-        raise invalid_request("body: it is nested too deeply") from error
 
 
 def wait_s(call: Call) -> float:

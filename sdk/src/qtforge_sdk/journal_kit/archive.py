@@ -22,6 +22,7 @@ from qtforge_sdk.journal_kit.encoding import (
     encode_record,
 )
 from qtforge_sdk.records import CheckpointSaved, RunFinished, RunPaused, RunStarted
+from qtforge_sdk.validation import decoded
 
 __all__ = ["Archive", "pack", "unpack"]
 
@@ -124,7 +125,7 @@ def _unpack(data: bytes, *, pause: bool) -> Archive:
     if hashlib.sha256(body).digest() != data[len(_MAGIC) + 1 : _HEAD_BYTES]:
         raise ArchiveInvalidError("its checksum does not match its content")
     try:
-        return _read(msgspec.msgpack.decode(body, type=_Body), pause=pause)
+        return _read(decoded(msgspec.msgpack.Decoder(_Body).decode, body), pause=pause)
     except (msgspec.MsgspecError, UnreadableError) as error:
         raise ArchiveInvalidError(str(error)) from error
 

@@ -10,6 +10,7 @@ import msgspec
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.journal import RunSecret, is_run_id
 from qtforge_sdk.journal_errors import RecordNotStorableError
+from qtforge_sdk.validation import decoded
 
 __all__ = ["decode_secrets", "encode_secrets"]
 
@@ -56,8 +57,8 @@ def decode_secrets(content: bytes) -> dict[str, RunSecret]:
     for line in content.splitlines():
         if line:
             try:
-                entry = _DECODER.decode(line)
-                value = msgspec.msgpack.decode(entry.value)
+                entry = decoded(_DECODER.decode, line)
+                value = decoded(msgspec.msgpack.decode, entry.value)
             except msgspec.DecodeError:
                 continue
             found[entry.reference] = RunSecret(
