@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal, NoReturn
 
 import msgspec
@@ -59,9 +59,19 @@ ALIVE: Final = """EXISTS (SELECT 1 FROM {s}.owners
     WHERE owners.owner = runs.owner AND owners.expires > clock_timestamp())"""
 """Whether the owner of a row of ``runs`` lives."""
 
-_KEY: Final = "SELECT key, kept FROM {s}.runs WHERE run_id = %s"
+_KEY: Final = "SELECT key FROM {s}.runs WHERE run_id = %s"
 _PAYLOADS: Final = """SELECT position, checksum, payload FROM {s}.records
     WHERE run = %s AND position BETWEEN %s AND %s ORDER BY position"""
+# A run's start and what follows its last checkpoint, each searched for along the index; a row
+# without a position where there is no record, and none where there is no run.
+_TAIL: Final = """SELECT kept, position, checksum, payload
+    FROM {s}.runs LEFT JOIN LATERAL (
+        SELECT position, checksum, payload FROM {s}.records WHERE run = key AND position = 1
+        UNION ALL
+        SELECT position, checksum, payload FROM {s}.records
+        WHERE run = key AND position >= greatest(kept, 2)
+    ) AS record ON true
+    WHERE run_id = %s ORDER BY position"""
 _COUNT: Final = "SELECT coalesce(max(position), 0) FROM {s}.records WHERE run = %s"
 _BLOB: Final = "SELECT content FROM {s}.blobs WHERE sum = %s"
 _UNFINISHED: Final = f"""SELECT run_id FROM {{s}}.runs
@@ -161,7 +171,7 @@ class Queries:
 
     def records(self, run_id: str, after: int = 0, limit: int | None = None) -> tuple[Record, ...]:
         """Return a run's records, or a page of them; see `Journal`."""
-        key, _ = self._key(run_id)
+        key = self._key(run_id)
         after = _bounded(after)
         if limit is None and not after:
             return self._records(run_id, key, 1)
@@ -171,11 +181,16 @@ class Queries:
 
     def tail(self, run_id: str) -> tuple[Record, ...]:
         """Return a run's start, and its records from the last checkpoint; see `Journal`."""
-        key, checkpoint = self._key(run_id)
-        if checkpoint <= 1:
-            return self._records(run_id, key, 1)
-        first = self._records(run_id, key, 1, 1)
-        return first + self._records(run_id, key, checkpoint)
+        rows = self.session.rows(_TAIL, (run_id,)) if is_run_id(run_id) else []
+        if not rows:
+            raise RunNotFoundError(run_id)
+        kept = rows[0][0]
+        found = [row[1:] for row in rows if row[1] is not None]
+        if kept <= 1:
+            return self._decoded(run_id, found, 1, LAST)
+        start = sum(position == 1 for position, *_ in found)
+        first = self._decoded(run_id, found[:start], 1, 1)
+        return first + self._decoded(run_id, found[start:], kept, LAST)
 
     def summary(self, run_id: str) -> RunSummary:
         """Return one run's summary; see `Journal`."""
@@ -191,7 +206,7 @@ class Queries:
 
     def records_since(self, after: str, limit: int, run_id: str | None) -> AppendedPage:
         """Return records of all runs, or of one, in the order of appending; see `Journal`."""
-        key = None if run_id is None else self._key(run_id)[0]
+        key = None if run_id is None else self._key(run_id)
         begin = parse_place(after)
         _, xact, id_ = begin or BEGINNING
         given = [str(xact), id_, *(() if key is None else (key,)), _bounded(limit)]
@@ -375,7 +390,7 @@ class Queries:
         with self.session.snapshot():
             self.records(run_id)  # nothing damaged is exported
             self.inbox(run_id, 0)
-            key, _ = self._key(run_id)
+            key = self._key(run_id)
             inbox = self.session.rows(
                 "SELECT payload FROM {s}.inbox WHERE run = %s ORDER BY position", (key,)
             )
@@ -394,8 +409,17 @@ class Queries:
             )
 
     def _records(self, run_id: str, key: int, first: int, last: int = LAST) -> tuple[Record, ...]:
+        return self._decoded(run_id, self.session.rows(_PAYLOADS, (key, first, last)), first, last)
+
+    def _decoded(
+        self, run_id: str, rows: Sequence[tuple[int, int, bytes]], first: int, last: int
+    ) -> tuple[Record, ...]:
+        """Return the records at the positions from `first` to `last`, or to the end.
+
+        Raises:
+            JournalDamagedError: One of them is missing or unreadable.
+        """
         found, shared = [], SharedValues()
-        rows = self.session.rows(_PAYLOADS, (key, first, last))
         for expected, (position, checksum, payload) in enumerate(rows, first):
             if position != expected:
                 self._damaged(run_id, expected, UnreadableError("it is missing"))
@@ -422,11 +446,11 @@ class Queries:
     def _load(self, sum_: bytes) -> bytes:
         return load_blob(self.session, sum_)
 
-    def _key(self, run_id: str) -> tuple[int, int]:
+    def _key(self, run_id: str) -> int:
         row = self.session.row(_KEY, (run_id,)) if is_run_id(run_id) else None
         if row is None:
             raise RunNotFoundError(run_id)
-        return row[0], row[1]
+        return int(row[0])
 
     def _damaged(self, run_id: str, position: int | None, error: Exception) -> NoReturn:
         raise JournalDamagedError(self._address.shown, run_id, position, str(error)) from error
