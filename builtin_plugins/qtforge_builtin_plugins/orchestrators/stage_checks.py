@@ -130,21 +130,6 @@ class _Checks:
             if stage.compensation is not None:
                 what = "nothing undoes a stage that is done last"
                 self.checker.problem(f"{path}.compensation", what, "remove it")
-            for each in self._with_blocks(stage):
-                if each.workflow is not None or any(case.workflow for case in each.switch):
-                    what = f"'{each.name}' runs a workflow, which a stage that is done last can't"
-                    self.checker.problem(path, what, "request an operation")
-
-    def _with_blocks(self, stage: Stage) -> Iterator[Stage]:
-        """Yield a stage and those of all blocks that it may do."""
-        left, seen = [stage], set[str]()
-        while left:
-            each = left.pop()
-            yield each
-            for name in blocks_of(each):
-                if name not in seen and name in self.definition.blocks:
-                    seen.add(name)
-                    left += self.definition.blocks[name].stages
 
     def blocks(self) -> None:
         """Check every block, after the stages that do it."""

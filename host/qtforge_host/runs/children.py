@@ -31,6 +31,7 @@ from qtforge_sdk.records import (
     RunStarted,
 )
 from qtforge_sdk.run_status import UNFINISHED
+from qtforge_sdk.runs import CONCLUSION
 from qtforge_sdk.shielding import wait_shielded
 
 __all__ = [
@@ -41,16 +42,21 @@ __all__ = [
     "cancel_family",
     "cancel_message",
     "end_notice",
-    "needs_compensation",
+    "needs_execution",
     "unfinished_children",
 ]
 
 
-def needs_compensation(state: RunState) -> bool:
-    """Return whether cancelling a run undoes something; a Python workflow decides that itself."""
+def needs_execution(state: RunState) -> bool:
+    """Return whether a run that is cancelled has to be executed, to undo something or to conclude.
+
+    A Python workflow decides that itself.
+    """
     started = state.started
     definition = state.definition or (started.definition if started is not None else None)
-    return state.compensating or definition is None or definition.get("on_cancel") == "compensate"
+    if state.compensating or definition is None or definition.get("finally"):
+        return True
+    return bool(definition.get("on_cancel") == "compensate")
 
 
 async def unfinished_children(journal: Journal, parent: str) -> Sequence[RunSummary]:
@@ -58,12 +64,22 @@ async def unfinished_children(journal: Journal, parent: str) -> Sequence[RunSumm
     return await journal.runs(RunQuery(parent=parent, statuses=UNFINISHED, limit=_MANY))
 
 
-async def _dependent(journal: Journal, parent: str) -> Sequence[str]:
-    """Return the unfinished runs that end with the run that has started them."""
+async def _dependent(journal: Journal, parent: str, *, concluding: bool = True) -> Sequence[str]:
+    """Return the unfinished runs that end with the run that has started them.
+
+    Args:
+        journal: Holds the runs.
+        parent: The run that has started them.
+        concluding: Whether to return those, too, that its last steps have started.
+    """
     found = []
     for each in await unfinished_children(journal, parent):
         (first, *_) = await journal.records(each.run_id, limit=1)
-        if not (isinstance(first, RunStarted) and first.independent):
+        started = first if isinstance(first, RunStarted) else None
+        if started is not None and started.independent:
+            continue
+        step = "" if started is None else started.parent_step or ""
+        if concluding or not step.startswith(CONCLUSION):
             found.append(each.run_id)
     return found
 
@@ -114,7 +130,7 @@ def end_notice(
 async def cancel_family(
     journal: Journal, run_id: str, *, by: str, reason: str, at: datetime.datetime
 ) -> bool:
-    """Cancel a run and all its unfinished descendants, if nothing has to be undone.
+    """Cancel a run and all its unfinished descendants, if none of them has to be executed.
 
     A child that a live process executes gets a request. The children end first, so that a
     process that is killed in between can do it again.
@@ -127,8 +143,8 @@ async def cancel_family(
         at: Now, in UTC.
 
     Returns:
-        False when a run has to be resumed because something in it has to be undone; nothing
-        was changed then.
+        False when a run has to be resumed because something in it has to be undone, or done
+        last; nothing was changed then.
 
     Raises:
         RunOwnedError: A live process executes the run.
@@ -136,7 +152,7 @@ async def cancel_family(
     ownership = await journal.claim(run_id)
     family = await _family(journal, run_id)
     states = [RunState.from_records(each, await journal.tail(each)) for each, _ in family]
-    if any(map(needs_compensation, states)):
+    if any(map(needs_execution, states)):
         await journal.release(ownership)
         return False
     for child, parent in family[:0:-1]:
@@ -315,9 +331,10 @@ class Children:
 
         Args:
             parent: The run.
-            child: One of its children; None for all that are not independent.
+            child: One of its children; None for all that are not independent, nor started by
+                its last steps, which are done also when it is cancelled.
         """
-        for each in await _dependent(self._journal, parent):
+        for each in await _dependent(self._journal, parent, concluding=child is not None):
             if child in (None, each):
                 await self._journal.post(each, cancel_message(parent, self._clock.now()))
                 await self._end_cancelled(each)
@@ -342,7 +359,7 @@ class Children:
             await self._executor.resume(
                 run_id,
                 # Other plugin versions than those that served it must not undo its steps.
-                versions="same-major" if needs_compensation(state) else "any",
+                versions="same-major" if needs_execution(state) else "any",
                 note="to be cancelled",
             )
         except RunOwnedError:

@@ -189,6 +189,7 @@ class Control:
             or self._pause is not None
             or self.amendments
             or self.winds_down
+            or self.concludes
         ):
             return
         ends = waits.ends

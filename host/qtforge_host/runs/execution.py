@@ -281,7 +281,8 @@ class RunExecution:
         undone, sound = await self._run.compensate()
         status: RunStatus = "compensated" if undone and sound else "failed"
         await self._conclude(status, error)
-        await self._finish(status, error=error)
+        if not self._released:
+            await self._finish(status, error=error)
 
     async def _cancelled(self) -> None:
         if self._control.is_stopped:
@@ -299,19 +300,25 @@ class RunExecution:
         if undoes:
             await self._run.compensate()
         await self._conclude("cancelled", error)
-        await self._finish("cancelled", error=error)
+        if not self._released:
+            await self._finish("cancelled", error=error)
 
     @property
     def _concludes(self) -> bool:
         return self._workflow.orchestrator.concludes(self._run.definition)
 
     async def _conclude(self, status: RunStatus, error: ErrorInfo | None = None) -> None:
-        """Do the run's last steps; their failures do not change how it ends."""
+        """Do the run's last steps; their failures do not change how it ends.
+
+        Where a workflow rests that one of them awaits, the run does, too, and is released.
+        """
         if not self._concludes:
             return
         self._run.begin_conclusion()
         try:
             await self._workflow.orchestrator.conclude(self._run, status, error)
+        except PauseRequested as pause:
+            await self._rest(pause)
         except (StaleOwnerError, StorageError):
             raise
         except Exception as failure:  # noqa: BLE001 - a plugin's code

@@ -268,8 +268,8 @@ class Orchestrator(abc.ABC, Generic[D]):
         """Do the last steps of a run, after it has succeeded, or after what was done is undone.
 
         They are done once, also where processes die meanwhile; the names of the steps begin with
-        `qtforge_sdk.runs.CONCLUSION`. A retried run does them again. They start no workflows, and
-        nothing undoes them. What they raise is logged, and does not change how the run ends.
+        `qtforge_sdk.runs.CONCLUSION`. A retried run does them again, and nothing undoes them. What
+        they raise is logged, and does not change how the run ends.
 
         Args:
             run: The run.

@@ -464,7 +464,6 @@ def test_a_last_stage_that_fails_is_a_warning_and_the_next_is_done(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('workflow = "other"', "which a stage that is done last can't"),
         (
             'operation = "number.undo"\ncompensation = { operation = "number.undo" }',
             "nothing undoes",
