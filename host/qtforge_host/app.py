@@ -30,6 +30,7 @@ from qtforge_host.nodes.node_bus import Answering, NodeBus, node_name
 from qtforge_host.placements import Placements
 from qtforge_host.plugin_code import Author
 from qtforge_host.plugin_files import FilesMaker
+from qtforge_host.plugins.absent_topics import AbsentTopics
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.discovery import installed_version
 from qtforge_host.plugins.extensions import (
@@ -244,6 +245,7 @@ class Host:
             )
             await self._plugins.start_all(self._loader)
             self.registry.remember(installed.memory)
+            self.bus.explain_absent(AbsentTopics(self.registry).reason)
             self._share_placements()
             if self.settings.bus:
                 await self._connect()

@@ -163,7 +163,7 @@ class Handler:
         counters = self.counters
         counters.requests += 1
         counters.outstanding += 1
-        started = time.monotonic()
+        started, ended = time.monotonic(), 0.0
         try:
             if not self._untyped and message.__class__ is not self._message_type:
                 message = self.fit(message)
@@ -182,6 +182,9 @@ class Handler:
                     answer = done.value
                 else:
                     answer = await rest_of(work, first, envelope.deadline)
+            ended = time.monotonic()
+            if ended > envelope.deadline:  # it has blocked the loop, so that nothing cut it off
+                raise DeadlineExceeded
             if answer.__class__ is self._answer_class or not self.is_unexpected(answer):
                 return answer
             return self.checked(answer)
@@ -199,7 +202,7 @@ class Handler:
             raise self.failure(error) from error
         finally:
             counters.outstanding -= 1
-            counters.ended(time.monotonic() - started)
+            counters.ended((ended or time.monotonic()) - started)
 
     def fit(self, message: Any) -> Any:
         """Convert a message to the type that the method takes.

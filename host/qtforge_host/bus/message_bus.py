@@ -80,6 +80,7 @@ class LocalExchange:
         self._audiences: dict[str, tuple[Mailbox, ...]] = {}
         self.nodes_trouble: Callable[[], BusUnavailableError | None] = _no_trouble
         self.left: dict[str, str] = {}  # topics that a plugin of this process leaves to others
+        self.absent: Callable[[str], tuple[str, str] | None] = lambda topic: None
 
     # Not a coroutine of its own: every request would pass through one more.
     def request(
@@ -146,6 +147,9 @@ class LocalExchange:
                 f"the data of '{self.left[topic]}' are on another node, which can't be asked",
                 "start that node, and connect the nodes: [host] bus",
             )
+        absent = self.absent(topic)
+        if absent is not None:
+            return NoHandlerError(topic, *absent)
         otherwise = "qtforge-host bus topics shows what can be asked"
         return NoHandlerError(topic, "", did_you_mean(topic, self.routes, otherwise))
 
@@ -485,6 +489,10 @@ class MessageBus:
         """Set what returns why other nodes can't be reached, or None while they can."""
         self._has_nodes = True
         self._local.nodes_trouble = trouble
+
+    def explain_absent(self, reason: Callable[[str], tuple[str, str] | None]) -> None:
+        """Set what returns why no plugin answers a topic, with the fix, or None."""
+        self._local.absent = reason
 
     def handlers(self) -> list[Handler]:
         """Return every handler of this process, without wrappers."""

@@ -247,7 +247,8 @@ class Route:
                 "install a plugin that accepts it",
             )
         others = ", ".join(sorted({handler.plugin for handler in self.handlers}))
-        return NoHandlerError(self.topic, f"'{plugin}' does not; {others} would")
+        fix = "qtforge-host plugins list shows which plugins run"
+        return NoHandlerError(self.topic, f"'{plugin}' does not; {others} would", fix)
 
 
 async def _wrap(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from tests.conftest import Bench
 from tests.host.bus.sample_plugins import Echo, Failing, Note, Shouting, Slow
 from tests.host.bus.scenarios import scenario
 
-from qtforge_sdk import OperationContext, operation
+from qtforge_sdk import OperationContext, Plugin, operation
 from qtforge_sdk.errors import HandlerFailedError, OperationError, RequestTimeoutError
 
 
@@ -68,6 +69,53 @@ async def test_a_late_handler_is_cancelled_and_named(it: Bench) -> None:
     assert (caught.value.plugin, caught.value.version) == ("slow", "1.0.0")
     assert caught.value.timeout_s == 0.05
     assert slow.cancelled
+
+
+def block() -> None:
+    """Keep the event loop for longer than the request may take."""
+    time.sleep(0.05)
+
+
+class Blocking(Plugin):
+    """Operations that block the loop, so that nothing can cut them off."""
+
+    @operation("block.at_once")
+    async def at_once(self, message: Note) -> Note:
+        block()
+        return message
+
+    @operation("block.later")
+    async def later(self, message: Note) -> Note:
+        await asyncio.sleep(0)
+        block()
+        return message
+
+    @operation("block.between")
+    async def between(self, message: Note) -> Note:
+        block()
+        await asyncio.sleep(0)
+        return message
+
+    @operation("block.swallow")
+    async def swallow(self, message: Note) -> Note:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return message
+        return message
+
+
+@pytest.mark.parametrize("method", ["at_once", "later", "between", "swallow"])
+def test_an_answer_after_the_deadline_is_late_whatever_kept_it(method: str, bench: Any) -> None:
+    @scenario
+    async def play(it: Bench) -> None:
+        await it.add(Blocking(), "blocking", "1.0.0")
+        with pytest.raises(RequestTimeoutError):
+            await it.bus.request(f"block.{method}", Note("hi"), timeout=0.01)
+        (found,) = (each for each in it.bus.statistics() if each.topic == f"block.{method}")
+        assert (found.requests, found.errors, found.timeouts) == (1, 1, 1)
+
+    play(bench)
 
 
 @scenario

@@ -1,0 +1,65 @@
+"""`AbsentTopics`: which plugins that do not run declare a topic, for the error of a request."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from qtforge_host.plugins.candidates import Candidate
+from qtforge_host.plugins.declarations import source_folder
+from qtforge_host.plugins.registry import Entry
+
+__all__ = ["AbsentTopics"]
+
+_DECLARED: Final = re.compile(rb"\boperation\s*\(\s*[\"']([\w.-]{1,200})[\"']")
+_MOST_FILES: Final = 500  # of one plugin
+_MOST_BYTES: Final = 1 << 20
+
+
+class AbsentTopics:
+    """Topics that plugins declare in their sources, and do not answer, since they do not run.
+
+    The sources are searched at the first question, and no plugin is imported.
+
+    Args:
+        entries: Every plugin as it is after the start.
+    """
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._absent = [each for each in entries if each.status.state != "active"]
+        self._found: Mapping[str, Entry] | None = None
+
+    def reason(self, topic: str) -> tuple[str, str] | None:
+        """Return why a topic is not answered, and how to fix it; None where that is not known."""
+        if self._found is None:
+            self._found = {
+                found: each for each in self._absent for found in _declared_by(each.candidate)
+            }
+        entry = self._found.get(topic)
+        if entry is None:
+            return None
+        candidate, status = entry.candidate, entry.status
+        name = f"{candidate.name} {candidate.version}"
+        return f"{name} does, but is {status.state}: {status.reason}", status.fix
+
+
+def _declared_by(candidate: Candidate) -> Iterator[str]:
+    """Give the topics that are literals in a plugin's source."""
+    folder = source_folder(candidate)
+    for path in itertools.islice(_sources(folder), _MOST_FILES):
+        try:
+            text = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
+        except OSError:
+            continue
+        for found in _DECLARED.findall(text):
+            yield found.decode(errors="replace")
+
+
+def _sources(place: Path | None) -> Iterator[Path]:
+    if place is not None and place.is_file():
+        yield place
+    elif place is not None:
+        yield from place.rglob("*.py")
