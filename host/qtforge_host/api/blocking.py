@@ -3,87 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import functools
-import threading
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
+from qtforge_host.api.blocking_calls import BlockingClient, ThreadLoop, blocking, blocking_list
 from qtforge_host.api.client import RunClient
+from qtforge_host.api.extras import SCHEDULES, check_installed
 from qtforge_host.api.host_client import HostClient
+from qtforge_host.api.nodes import NodeClient
 from qtforge_sdk.durations import Duration
 
-__all__ = ["BlockingHostClient", "BlockingRunClient"]
+if TYPE_CHECKING:  # it needs an extra
+    from qtforge_host.api.blocking_schedules import BlockingScheduleClient
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-class _Loop:
-    """An event loop in a thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="qtforge-client")
-        self._thread.start()
-
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do work in the loop, and wait for it; an interruption cancels the work."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            if future.cancel():
-                concurrent.futures.wait([future])
-            raise
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+__all__ = ["BlockingHostClient", "BlockingNodeClient", "BlockingRunClient"]
 
 
-def _of_runs(
-    method: Callable[Concatenate[RunClient, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[BlockingRunClient, P], T]:
-    @functools.wraps(method)
-    def blocking(self: BlockingRunClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._loop.call(method(self._client, *args, **kwargs))
-
-    return blocking
-
-
-def _of_host(
-    method: Callable[Concatenate[HostClient, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[BlockingHostClient, P], T]:
-    @functools.wraps(method)
-    def blocking(self: BlockingHostClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._loop.call(method(self._client, *args, **kwargs))
-
-    return blocking
-
-
-class BlockingHostClient:
+class BlockingHostClient(BlockingClient[HostClient]):
     """The methods of `HostClient`, each of which returns when it is done."""
 
-    def __init__(self, client: HostClient, loop: _Loop) -> None:
-        self._client = client
-        self._loop = loop
-
-    topics = _of_host(HostClient.topics)
-    request = _of_host(HostClient.request)
-    publish = _of_host(HostClient.publish)
-    health = _of_host(HostClient.health)
-    plugins = _of_host(HostClient.plugins)
-    workflows = _of_host(HostClient.workflows)
-    check_workflows = _of_host(HostClient.check_workflows)
-    show_workflow = _of_host(HostClient.show_workflow)
-    draw_workflow = _of_host(HostClient.draw_workflow)
-    replay_export = _of_host(HostClient.replay_export)
+    topics = blocking(HostClient.topics)
+    request = blocking(HostClient.request)
+    publish = blocking(HostClient.publish)
+    health = blocking(HostClient.health)
+    plugins = blocking(HostClient.plugins)
+    workflows = blocking(HostClient.workflows)
+    check_workflows = blocking(HostClient.check_workflows)
+    show_workflow = blocking(HostClient.show_workflow)
+    draw_workflow = blocking(HostClient.draw_workflow)
+    replay = blocking_list(HostClient.replay)
+    replay_export = blocking(HostClient.replay_export)
 
 
-class BlockingRunClient:
+class BlockingNodeClient(BlockingClient[NodeClient]):
+    """The methods of `NodeClient`, each of which returns when it is done."""
+
+    list = blocking(NodeClient.list)
+    show = blocking(NodeClient.show)
+    drain = blocking(NodeClient.drain)
+    resume = blocking(NodeClient.resume)
+    pools = blocking(NodeClient.pools)
+    pause_pool = blocking(NodeClient.pause_pool)
+    resume_pool = blocking(NodeClient.resume_pool)
+
+
+class BlockingRunClient(BlockingClient[RunClient]):
     """The methods of `RunClient`, each of which returns when it is done; a context manager.
 
     It may be used by several threads at once. Runs execute in a thread of the client, also
@@ -98,10 +63,12 @@ class BlockingRunClient:
         grace: How long runs may execute at the end.
 
     Attributes:
-        host: The use cases of the host itself.
+        host: The use cases of the host itself: topics, requests, health, plugins.
+        nodes: The use cases of the processes that take runs, and of pools.
     """
 
     host: BlockingHostClient
+    nodes: BlockingNodeClient
 
     def __init__(
         self,
@@ -124,15 +91,29 @@ class BlockingRunClient:
         )
 
     def __enter__(self) -> Self:
-        self._loop = _Loop()
+        self._loop = ThreadLoop()
         self._opened = self._opening()
         try:
-            self._client: RunClient = self._loop.call(self._enter())
+            self._client = self._loop.call(self._enter())
         except BaseException:
             self._loop.close()
             raise
         self.host = BlockingHostClient(self._client.host, self._loop)
+        self.nodes = BlockingNodeClient(self._client.nodes, self._loop)
         return self
+
+    @property
+    def schedules(self) -> BlockingScheduleClient:
+        """The use cases of schedules.
+
+        Raises:
+            ServeNotInstalledError: The libraries of the extra ``serve`` are not installed.
+        """
+        check_installed(SCHEDULES)
+        # It imports the library that reads cron expressions, which may not be there.
+        from qtforge_host.api.blocking_schedules import BlockingScheduleClient
+
+        return BlockingScheduleClient(self._client.schedules, self._loop)
 
     def __exit__(self, *_: object) -> None:
         try:
@@ -162,32 +143,32 @@ class BlockingRunClient:
         self._ending.set()
         await self._task
 
-    find = _of_runs(RunClient.find)
-    list = _of_runs(RunClient.list)
-    show = _of_runs(RunClient.show)
-    records = _of_runs(RunClient.records)
-    graph = _of_runs(RunClient.graph)
-    draw = _of_runs(RunClient.draw)
-    follow = _of_runs(RunClient.follow)
-    inbox = _of_runs(RunClient.inbox)
-    start = _of_runs(RunClient.start)
-    enqueue = _of_runs(RunClient.enqueue)
-    run = _of_runs(RunClient.run)
-    wait = _of_runs(RunClient.wait)
-    send = _of_runs(RunClient.send)
-    cancel = _of_runs(RunClient.cancel)
-    pause = _of_runs(RunClient.pause)
-    resume = _of_runs(RunClient.resume)
-    resumable = _of_runs(RunClient.resumable)
-    resume_all = _of_runs(RunClient.resume_all)
-    retry = _of_runs(RunClient.retry)
-    fork = _of_runs(RunClient.fork)
-    amend = _of_runs(RunClient.amend)
-    patches = _of_runs(RunClient.patches)
-    unfinished = _of_runs(RunClient.unfinished)
-    prune = _of_runs(RunClient.prune)
-    prunable = _of_runs(RunClient.prunable)
-    apply_retention = _of_runs(RunClient.apply_retention)
-    export = _of_runs(RunClient.export)
-    import_ = _of_runs(RunClient.import_)
-    lacks_secrets = _of_runs(RunClient.lacks_secrets)
+    find = blocking(RunClient.find)
+    list = blocking(RunClient.list)
+    show = blocking(RunClient.show)
+    records = blocking(RunClient.records)
+    graph = blocking(RunClient.graph)
+    draw = blocking(RunClient.draw)
+    follow = blocking(RunClient.follow)
+    inbox = blocking(RunClient.inbox)
+    start = blocking(RunClient.start)
+    enqueue = blocking(RunClient.enqueue)
+    run = blocking(RunClient.run)
+    wait = blocking(RunClient.wait)
+    send = blocking(RunClient.send)
+    cancel = blocking(RunClient.cancel)
+    pause = blocking(RunClient.pause)
+    resume = blocking(RunClient.resume)
+    resumable = blocking(RunClient.resumable)
+    resume_all = blocking(RunClient.resume_all)
+    retry = blocking(RunClient.retry)
+    fork = blocking(RunClient.fork)
+    amend = blocking(RunClient.amend)
+    patches = blocking(RunClient.patches)
+    unfinished = blocking(RunClient.unfinished)
+    prune = blocking(RunClient.prune)
+    prunable = blocking(RunClient.prunable)
+    apply_retention = blocking(RunClient.apply_retention)
+    export = blocking(RunClient.export)
+    import_ = blocking(RunClient.import_)
+    lacks_secrets = blocking(RunClient.lacks_secrets)

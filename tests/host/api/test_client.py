@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import re
 import sys
@@ -17,7 +18,12 @@ from tests.host.conftest import Site
 from tests.serving import PLUGIN, until
 
 from qtforge_host.api import BlockingRunClient, RunClient, client
+from qtforge_host.api.blocking import BlockingHostClient, BlockingNodeClient
+from qtforge_host.api.blocking_schedules import BlockingScheduleClient
 from qtforge_host.api.errors import KeyInvalidError, KeyReusedError
+from qtforge_host.api.host_client import HostClient
+from qtforge_host.api.nodes import NodeClient
+from qtforge_host.api.schedules import ScheduleClient
 from qtforge_host.api.store import RunStore
 from qtforge_host.config.settings import load_settings
 from qtforge_host.runs.errors import RunEndedError
@@ -104,14 +110,41 @@ def test_the_blocking_client_raises_what_the_other_raises_and_can_be_used_again(
         assert runs.wait(run_id, until_end=True).result == {"came": {"x": 1}}
 
 
-def test_every_method_that_waits_has_its_blocking_form() -> None:
-    not_for_other_threads = {"open", "of_settings", "workflow", "check_input", "execute",
-                             }  # fmt: skip
-    waiting = {
-        name for name, method in (vars(RunStore) | vars(RunClient)).items()
-        if not name.startswith("_") and asyncio.iscoroutinefunction(method)
+@pytest.mark.parametrize(
+    ("waiting", "blocking", "not_for_other_threads"),
+    [
+        (
+            (RunStore, RunClient), BlockingRunClient,
+            {"open", "of_settings", "workflow", "check_input", "execute"},
+        ),
+        # They answer with a `Workflow`, or for the start of `serve`.
+        ((HostClient,), BlockingHostClient, {"definition", "diverged"}),
+        ((NodeClient,), BlockingNodeClient, set()),
+        ((ScheduleClient,), BlockingScheduleClient, set()),
+    ],
+)  # fmt: skip
+def test_every_method_that_waits_has_its_blocking_form(
+    waiting: tuple[type, ...], blocking: type, not_for_other_threads: set[str]
+) -> None:
+    methods = {
+        name for kind in waiting for name, method in vars(kind).items()
+        if not name.startswith("_")
+        and (inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method))
     }  # fmt: skip
-    assert waiting - not_for_other_threads <= set(vars(BlockingRunClient))
+    assert methods - not_for_other_threads == {
+        name for name, method in vars(blocking).items()
+        if not name.startswith("_") and inspect.isfunction(method)
+    }  # fmt: skip
+
+
+def test_the_blocking_client_has_nodes_schedules_and_replays(folder: Path) -> None:
+    with BlockingRunClient() as runs:
+        run_id = runs.start("quick", {"word": "a"})
+        runs.wait(run_id, until_end=True)
+        assert [each.run_id for each in runs.host.replay("quick", last=1)] == [run_id]
+        assert [each.role for each in runs.nodes.list().nodes] == []
+        assert runs.nodes.pause_pool("reports").pools[0].status == "paused"
+        assert runs.schedules.list().schedules == []
 
 
 def test_the_same_key_starts_one_run(folder: Path) -> None:

@@ -381,6 +381,13 @@ TABLE = {
         }),
         documents.ScheduleRuns,
     ),
+    "schedules test": UseCase(
+        lambda _: ["schedules", "test", "0 3 * * mon", "--count", "2", "--json"],
+        documents.PlannedTimes, "plannedTimes",
+        lambda it: it.get("/v1/planned-times", cron="0 3 * * mon", count=2),
+        documents.PlannedTimes,
+        lambda found: (found.cron, found.timezone, [each.hour for each in found.times]),
+    ),
     "health": UseCase(
         lambda _: ["health", "--json"], documents.HealthDocument, "showHealth",
         lambda it: it.get("/v1/health"), documents.HealthDocument,
@@ -432,9 +439,6 @@ ALONE: dict[str, tuple[Command, type]] = {
     ),
     "tokens list": (lambda _: ["tokens", "list", "--json"], documents.Tokens),
     "tokens revoke": (_revoke_words, documents.TokenRevoked),
-    "schedules test": (
-        lambda _: ["schedules", "test", "@daily", "--json"], documents.PlannedTimes,
-    ),
     "config show": (lambda _: ["config", "show", "--json"], documents.ConfigDocument),
     "route": (
         lambda _: ["route", "--dry-run", "--explain", str(DOCUMENT), "--json"],

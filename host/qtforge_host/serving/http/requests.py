@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import typing
@@ -22,7 +23,7 @@ from qtforge_host.serving.service import Service
 from qtforge_host.serving.tokens import TokenScope
 from qtforge_sdk.conversion import to_json
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.validation import decoded
+from qtforge_sdk.validation import decoded, validation_errors
 
 __all__ = [
     "ARCHIVE",
@@ -42,6 +43,8 @@ __all__ = [
 
 JSON: Final = "application/json"
 ARCHIVE: Final = "application/octet-stream"
+_EXPLAINED_BYTES: Final = 64 << 10  # of a larger body only the first error is looked for
+_MOST_ERRORS: Final = 20
 _NUMBER_OR_BOOL: Final = re.compile(r"true|false|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -165,7 +168,7 @@ def read_query(items: list[tuple[str, str]], target: type) -> Any:
     try:
         return msgspec.convert(found, target)
     except msgspec.ValidationError as error:
-        raise invalid_request(f"query: {error}") from error
+        raise invalid_request(_errors("query", found, target)) from error
 
 
 def _takes_number_or_bool(annotation: Any) -> bool:
@@ -219,8 +222,24 @@ def read_body(content: bytes, headers: Headers, endpoint: Endpoint) -> Any:
         return content
     try:
         return decoded(msgspec.json.Decoder(endpoint.body).decode, content)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise invalid_request(f"body: {error}") from error
+    except msgspec.ValidationError as error:
+        why = f"body: {error}"
+        if len(content) <= _EXPLAINED_BYTES:
+            # The rest of it may be no JSON.
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                given = decoded(msgspec.json.decode, content)
+                why = _errors("body", given, endpoint.body) or why
+        raise invalid_request(why) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid_request(f"body: it is not JSON: {error}") from error
+
+
+def _errors(where: str, given: object, target: Any) -> str:
+    """Return every error of what a client sent, each in a line with its path."""
+    errors = validation_errors(given, target, where)
+    lines = [str(each) for each in errors[:_MOST_ERRORS]]
+    more = len(errors) - _MOST_ERRORS
+    return "\n".join([*lines, f"and {more} more"] if more > 0 else lines)
 
 
 def wait_s(call: Call) -> float:

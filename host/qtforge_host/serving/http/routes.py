@@ -198,19 +198,19 @@ ENDPOINTS: Final = (
     Endpoint(
         method="POST", path="/v1/schedules/{name}/pause", name="pauseSchedule", scope="operate",
         handler=schedules.pause_schedule, body=schemas.Reason,
-        answers={200: documents.ScheduleDocument},
+        body_optional=True, answers={200: documents.ScheduleDocument},
         summary="Let a schedule start nothing until it is resumed.",
     ),
     Endpoint(
         method="POST", path="/v1/schedules/{name}/resume", name="resumeSchedule", scope="operate",
         handler=schedules.resume_schedule, body=schemas.ResumeSchedule,
-        answers={200: documents.ScheduleDocument},
+        body_optional=True, answers={200: documents.ScheduleDocument},
         summary="Let a paused schedule start runs again.",
     ),
     Endpoint(
         method="POST", path="/v1/schedules/{name}/trigger", name="triggerSchedule",
         scope="operate", handler=schedules.trigger_schedule, body=schemas.TriggerSchedule,
-        answers={202: documents.ScheduleRuns},
+        body_optional=True, answers={202: documents.ScheduleRuns},
         summary="Queue a run of a schedule now.",
     ),
     Endpoint(
@@ -218,6 +218,12 @@ ENDPOINTS: Final = (
         scope="operate", handler=schedules.backfill_schedule, body=schemas.BackfillSchedule,
         answers={200: documents.ScheduleRuns, 202: documents.ScheduleRuns},
         summary="Queue the runs of planned times of the past.",
+    ),
+    Endpoint(
+        method="GET", path="/v1/planned-times", name="plannedTimes", scope="read",
+        handler=schedules.planned_times, query=schemas.CronQuery,
+        summary="Show the next times of a cron expression.",
+        answers={200: documents.PlannedTimes},
     ),
     Endpoint(
         method="GET", path="/v1/health", name="showHealth", scope="read",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from qtforge_host.api.schedules import ScheduleClient
-from qtforge_host.serving.http.requests import Answer, Call
+from qtforge_host.api.schedules import ScheduleClient, times_of_cron
+from qtforge_host.serving.http.requests import Answer, Call, invalid_request
+from qtforge_sdk.errors import ConfigError
 
 __all__ = [
     "backfill_schedule",
     "list_schedules",
     "pause_schedule",
+    "planned_times",
     "resume_schedule",
     "show_schedule",
     "trigger_schedule",
@@ -54,6 +56,19 @@ async def backfill_schedule(call: Call) -> Answer:
         again=given.again,
     )
     return Answer(found, status=200 if given.dry_run else 202)
+
+
+async def planned_times(call: Call) -> Answer:
+    """Show the next times of a cron expression.
+
+    Raises:
+        RefusedError: The expression or the time zone is not one.
+    """
+    asked = call.query
+    try:
+        return Answer(times_of_cron(asked.cron, asked.timezone, asked.count))
+    except ConfigError as error:  # of what the client has sent, and of no file
+        raise invalid_request(f"query: {error.why}; {error.fix}") from error
 
 
 def _schedules(call: Call) -> ScheduleClient:

@@ -52,6 +52,7 @@ Wait = Annotated[
     msgspec.Meta(
         pattern=f"^([0-9]|[1-5][0-9]|60)s{_END}",
         description="How long to wait at most: 0s to 60s.",
+        examples=["10s"],
     ),
 ]
 
@@ -63,7 +64,9 @@ class _Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Queue(_Given, frozen=True, kw_only=True):
     """How a run waits for a process that has room for it."""
 
-    pool: Annotated[str, msgspec.Meta(pattern=f"^{POOL_NAME}{_END}")] = "default"
+    pool: Annotated[str, msgspec.Meta(pattern=f"^{POOL_NAME}{_END}", examples=["reports"])] = (
+        "default"
+    )
     priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
     not_before: Instant | None = None
 
@@ -127,7 +130,13 @@ class PruneRuns(_Given, frozen=True, kw_only=True):
     """
 
     older_than: (
-        Annotated[str, msgspec.Meta(pattern=f"^([0-9]+(ms|s|m|h|d))+{_END}", max_length=40)] | None
+        Annotated[
+            str,
+            msgspec.Meta(
+                pattern=f"^([0-9]+(ms|s|m|h|d))+{_END}", max_length=40, examples=["30d", "1d12h"]
+            ),
+        ]
+        | None
     ) = None
     policy: bool = False
     dry_run: bool = False
@@ -138,7 +147,9 @@ class Request(_Given, frozen=True, kw_only=True):
 
     topic: Name
     message: Any = None
-    timeout: Annotated[str, msgspec.Meta(pattern=f"^([1-9]|[1-5][0-9]|60)s{_END}")] = "30s"
+    timeout: Annotated[
+        str, msgspec.Meta(pattern=f"^([1-9]|[1-5][0-9]|60)s{_END}", examples=["30s"])
+    ] = "30s"
     plugin: Name | None = None
 
 
@@ -218,6 +229,14 @@ class EventsQuery(_Given, frozen=True, kw_only=True):
     run: Name | None = None
     topic: Name | None = None
     after: Annotated[str, msgspec.Meta(pattern=f"^{CURSOR}{_END}")] | None = None
+
+
+class CronQuery(_Given, frozen=True, kw_only=True):
+    """A cron expression, such as ``30 6 * * mon-fri`` or ``@daily``, and whose clock counts."""
+
+    cron: Name
+    timezone: Name = "UTC"
+    count: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
 
 
 class GraphQuery(_Given, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import gzip
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import httpx2
 import msgspec
@@ -227,6 +227,82 @@ def _patterns(schema: Any) -> Iterator[str]:
         yield schema["pattern"]
     for each in inner if isinstance(schema, dict | list | tuple) else ():
         yield from _patterns(each)
+
+
+def test_every_body_whose_keys_may_all_be_left_out_may_be_left_out() -> None:
+    structs = [each for each in ENDPOINTS if each.body not in (None, bytes)]
+    may_be_empty = {
+        each.name for each in structs if not _required(cast("type[msgspec.Struct]", each.body))
+    }
+    one_of_its_keys = {"pruneRuns"}
+    assert may_be_empty - one_of_its_keys == {each.name for each in structs if each.body_optional}
+
+
+def _required(struct: type[msgspec.Struct]) -> list[str]:
+    return [each.name for each in msgspec.structs.fields(struct) if each.required]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "lines"),
+    [
+        (
+            "/v1/runs?wait=1h",
+            {"workflow": "quick"},
+            ["query.wait: '1h' has the wrong form; write it as in '10s'"],
+        ),
+        (
+            "/v1/runs",
+            {"workflw": "quick", "queue": {"pool": "a b", "priority": "high"}},
+            [
+                "body.workflw: unknown key; did you mean 'workflow'?",
+                "body.queue.pool: 'a b' has the wrong form; write it as in 'reports'",
+                "body.queue.priority: expected int, got str",
+            ],
+        ),
+        (
+            "/v1/runs/any/amend",
+            {"patch": [1] * 50},
+            [f"body.patch[{each}]: expected object, got int" for each in range(20)]
+            + ["and 30 more"],
+        ),
+        ("/v1/runs", [], ["body: expected object, got array"]),
+    ],
+)
+def test_every_error_of_a_request_is_told_with_its_path(
+    module_server: Server, path: str, body: Any, lines: list[str]
+) -> None:
+    refused = module_server.post(path, body)
+    assert (refused.status_code, code_of(refused)) == (400, "http.invalid_request")
+    assert refused.json()["error"]["why"].split("\n") == lines
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b'{"workflow": 1, "input": {"a": ', "body: Expected `str`, got `int`"),
+        (b'{"workflow": 1, "input": {"a": ' + b"[" * 60_000, "body: Expected `str`, got `int`"),
+        (b'{"workflow": 1, "input": {"a": "' + b"x" * 100_000 + b'"}}', "body: Expected `str`"),
+        (b'{"workflow": ', "body: it is not JSON: "),
+        (b"\xff", "body: it is not JSON: "),
+    ],
+    ids=["truncated", "deep", "large", "no JSON", "no UTF-8"],
+)
+def test_what_is_wrong_and_no_json_or_large_is_refused_too(
+    module_server: Server, content: bytes, why: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    refused = module_server.client.post("/v1/runs", content=content, headers=headers)
+    assert (refused.status_code, code_of(refused)) == (400, "http.invalid_request")
+    assert refused.json()["error"]["why"].startswith(why)
+
+
+@pytest.mark.parametrize("cron", ["* * *", "@dayly", "0 0 31 2 *"])
+def test_planned_times_of_what_is_no_cron_expression_are_refused(
+    module_server: Server, cron: str
+) -> None:
+    refused = module_server.get("/v1/planned-times", params={"cron": cron})
+    assert (refused.status_code, code_of(refused)) == (400, "http.invalid_request")
+    assert cron in refused.json()["error"]["why"]
 
 
 # Python's $ matches before a last line break, too.
