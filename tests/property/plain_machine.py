@@ -6,7 +6,7 @@ comment says so. Conditions and actions are Python functions here, by their name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from qtforge_builtin_plugins.orchestrators.reactive.definition import (
@@ -23,7 +23,7 @@ class Untold(Exception):
 
 
 class Broken(Exception):
-    """An action failed."""
+    """An action failed; its name is given where another action did it."""
 
 
 class Endless(Exception):
@@ -94,7 +94,9 @@ class PlainMachine:
         self.states: dict[str, S] = {}
         self.root = S("", None, None, -1)
         self._grow(self.root, definition.states)
-        self.initial = self.states[definition.initial]
+        first = definition.initial or "started"
+        assert isinstance(first, str)
+        self.initial = self.states[first]
         self.transitions: list[T] = []
         for written in sorted(definition.transitions, key=lambda each: -each.priority):
             for name in [written.source] if isinstance(written.source, str) else written.source:
@@ -225,8 +227,10 @@ class PlainMachine:
         assert history.written is not None
         assert history.parent is not None
         parent = history.parent
-        if history.written.initial is not None:
-            return self.states[history.written.initial]
+        named = history.written.initial
+        if named is not None:
+            assert isinstance(named, str)
+            return self.states[named]
         first = self.initial_of(parent) if parent.is_compound else parent.children[0]
         return parent.children[0] if first.is_history else first
 
@@ -235,7 +239,10 @@ class PlainMachine:
             return self.initial
         assert state.written is not None
         named = state.written.initial
-        return self.states[named] if named is not None else state.children[0]
+        if named is None:
+            return state.children[0]
+        assert isinstance(named, str)
+        return self.states[named]
 
     def domain(self, t: T) -> S:
         targets = self.effective_targets(t)
@@ -338,6 +345,14 @@ class PlainMachine:
         for name in block:
             try:
                 self.actions[name](self)
-            except Broken:
-                self.queue.append(f"error.{name}")
+            except Broken as broken:
+                self.queue.append(f"error.{broken.args[0] if broken.args else name}")
                 break
+
+    def do_nested(self, names: Sequence[str]) -> None:
+        """Do the actions of another action."""
+        for name in names:
+            try:
+                self.actions[name](self)
+            except Broken as broken:
+                raise Broken(*(broken.args or (name,))) from None

@@ -14,6 +14,8 @@ from tests.property.plain_machine import Broken, Endless, PlainMachine, Untold
 
 from qtforge_builtin_plugins.orchestrators.reactive.actions import (
     Action,
+    ForeachAction,
+    IfAction,
     MessageAction,
     PluginCallAction,
     RaiseAction,
@@ -77,6 +79,10 @@ ACTIONS: dict[str, Action] = {
     "stumble": SetAction(values={"n": "${data.nothing}"}),
     "raise_a": RaiseAction(event="a"),
     "raise_bc": RaiseAction(event="b.c"),
+    "choose": IfAction(condition="data.n > 1", then=("tell", "each_one"), otherwise=("add",)),
+    "each": ForeachAction(items="${[data.n, 3]}", item="n", actions=("call", "choose")),
+    "each_one": ForeachAction(items="${[data.n]}", item="n", actions=("try", "fail_at_3")),
+    "fail_at_3": IfAction(condition="data.n == 3", then=("fail",)),
 }
 
 
@@ -98,6 +104,19 @@ def _ask(name: str) -> Callable[[PlainMachine], None]:
     return act
 
 
+def _choose(it: PlainMachine) -> None:
+    it.do_nested(("tell", "each_one") if it.data["n"] > 1 else ("add",))
+
+
+def _each(items: Callable[[int], list[int]], *names: str) -> Callable[[PlainMachine], None]:
+    def act(it: PlainMachine) -> None:
+        for item in items(it.data["n"]):
+            it.data = {**it.data, "n": item}
+            it.do_nested(names)
+
+    return act
+
+
 def _stumble(it: PlainMachine) -> None:
     raise Broken
 
@@ -109,10 +128,14 @@ DOINGS: dict[str, Callable[[PlainMachine], None]] = {
     "stumble": _stumble,
     "raise_a": lambda it: it.queue.append("a"),
     "raise_bc": lambda it: it.queue.append("b.c"),
+    "choose": _choose,
+    "each": _each(lambda n: [n, 3], "call", "choose"),
+    "each_one": _each(lambda n: [n], "try", "fail_at_3"),
+    "fail_at_3": lambda it: it.do_nested(("fail",) if it.data["n"] == 3 else ()),
     **{name: _ask(name) for name in ("tell", "call", "fail", "try")},
 }
 OFTEN = ("add", "square", "tell", "call", "try") * 12
-RARELY = ("raise_a", "raise_bc", "fail", "stumble")
+RARELY = ("raise_a", "raise_bc", "fail", "stumble", "choose", "each", "each_one")
 BLOCKS = some.lists(some.sampled_from((*OFTEN, *RARELY)), max_size=2).map(tuple)
 
 

@@ -322,6 +322,11 @@ class ActiveRuns:
                 control.caught_up = True
                 return
 
+    def notify(self, run_id: str) -> None:
+        """Deliver in the background what the inbox of a run holds, if it executes here."""
+        if run_id in self._controls and not self.closing:
+            self.spawn(self._deliver_again(run_id))
+
     def needs(self) -> dict[str, dict[str, str]]:
         """Return what the runs that execute here need, by run: what has served them."""
         return {

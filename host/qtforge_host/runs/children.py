@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -123,6 +123,7 @@ def end_notice(
         name=started.notify,
         data=about,
         by=f"the run {finished.run_id}",
+        sender=finished.run_id,
     )
     return [(started.parent, message)]
 
@@ -350,6 +351,16 @@ class Children:
             if each.run_id in children:
                 await self._journal.post(each.run_id, cancel_message(parent, self._clock.now()))
                 self._active_runs.spawn(self._end_cancelled(each.run_id))
+
+    async def send(self, run_ids: Iterable[str], message: InboxMessage) -> None:
+        """Send an event to runs; each keeps a message of that id once.
+
+        Raises:
+            RunNotFoundError: There is no such run; those before it have received the event.
+        """
+        for each in run_ids:
+            await self._journal.post(each, message)
+            self._active_runs.notify(each)
 
     async def _end_cancelled(self, run_id: str) -> None:
         """Resume a run that is to be cancelled, if it can be resumed here."""

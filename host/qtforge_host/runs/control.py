@@ -504,6 +504,7 @@ class Control:
                 name=message.name,
                 event_id=message.message_id,
                 data=message.data,
+                sender=message.sender,
             )
         )
 
@@ -528,5 +529,6 @@ def _received(position: int, message: InboxMessage) -> ReceivedEvent:
         data=message.data,
         at=message.at,
         by=message.by,
+        sender=message.sender,
         position=position,
     )

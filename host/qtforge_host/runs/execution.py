@@ -198,17 +198,20 @@ class RunExecution:
     async def _result(self, returned: Any) -> tuple[Any, str]:
         definition = self._run.definition
         names: Mapping[str, Any] = {}
+        template = definition.result
         if isinstance(returned, Ended):
+            if returned.goes_first:
+                template = None
             returned, names = returned.result, returned.names
         if discard_awaitable(returned):
             raise self._bad_result("run.missing_await", f"is a {type(returned).__name__}")
 
         def render() -> tuple[Any, str]:
-            given, text = definition.result, definition.summary
-            result = returned if given is None else self._run.render(given, names)
+            text = definition.summary
+            result = returned if template is None else self._run.render(template, names)
             return result, str(self._run.render(text, names)) if text else ""
 
-        if definition.result is None and not definition.summary:
+        if template is None and not definition.summary:
             result, summary = returned, ""
         else:
             result, summary = await self._run.compute(render)

@@ -54,6 +54,7 @@ from qtforge_sdk.errors import (
     RunDivergedError,
     StageFailedError,
 )
+from qtforge_sdk.journal import InboxMessage
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import (
     CHILD_ENDED,
@@ -420,7 +421,7 @@ class ActiveRun:
                 for event in self._log.state.events:
                     if event.name == name and event.event_id not in self._taken:
                         self._taken.add(event.event_id)
-                        await self.adopt_secrets(event.data)
+                        await self.adopt_secrets(event.data, event.sender)
                         return {"event_id": event.event_id, "data": event.data}, None
                 waiting = self._control.waits.waiting(Wait(event=name, until=until))
                 if until is None:
@@ -546,9 +547,11 @@ class ActiveRun:
         child: str = await self._do(StepCall(step=step, topic="", send=send), None, None)
         return child
 
-    async def adopt_secrets(self, data: Any) -> None:
-        """Take over the secrets that the end of another run refers to."""
-        if isinstance(data, Mapping) and isinstance(run_id := data.get("run_id"), str):
+    async def adopt_secrets(self, data: Any, sender: str = "") -> None:
+        """Take over the secrets that an event of another run, or its end, refers to."""
+        if sender:
+            await self._log.secrets.adopt(sender, data)
+        elif isinstance(data, Mapping) and isinstance(run_id := data.get("run_id"), str):
             await self._log.secrets.adopt(run_id, data)
 
     async def cancel_workflows(self, run_ids: Sequence[str], *, step: str) -> None:
@@ -556,6 +559,32 @@ class ActiveRun:
 
         async def send(attempt: int) -> Answer:
             await self._children.request_cancel(self.id, run_ids)
+            return None, None
+
+        await self._do(StepCall(step=step, topic="", send=send), None, None)
+
+    @property
+    def parent_id(self) -> str | None:
+        """The id of the run that has started this one; None for none."""
+        started = self._log.state.started
+        return None if started is None else started.parent
+
+    async def send_event(
+        self, run_ids: Sequence[str], event: str, data: Any = None, *, step: str
+    ) -> None:
+        """Do a step: send an event to other runs; see `qtforge_sdk.Run`."""
+
+        async def send(attempt: int) -> Answer:
+            message = InboxMessage(
+                message_id=f"{self.id}/{step}",
+                kind="event",
+                at=self._clock.now(),
+                name=event,
+                data=normalize(data),
+                by=f"the run {self.id}",
+                sender=self.id,
+            )
+            await self._children.send(run_ids, message)
             return None, None
 
         await self._do(StepCall(step=step, topic="", send=send), None, None)

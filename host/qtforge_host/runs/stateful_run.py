@@ -82,7 +82,7 @@ class StatefulRun(ActiveRun):
             name, until = self._next_timer(last)
             event = self._next_event(last, name, until)
             if event is not None:
-                await self.adopt_secrets(event.data)
+                await self.adopt_secrets(event.data, event.sender)
                 if self._log.secrets.known.any_hidden:
                     data = await self._log.secrets.conceal(event.data)
                     return msgspec.structs.replace(event, data=data)

@@ -25,6 +25,8 @@ class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
         timer: Whether it is a timer of the run that is due.
         late_s: For a timer: how long after its due time it fired, in seconds.
         by: The sender, in words.
+        sender: The id of the run that has sent it (`Run.send_event`) or that has ended; "" for
+            none.
         position: The event's position in the run's inbox; 0 where it did not come from there.
     """
 
@@ -35,6 +37,7 @@ class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
     timer: bool = False
     late_s: float = 0.0
     by: str = ""
+    sender: str = ""
     position: int = 0
 
 
@@ -82,10 +85,13 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
         result: The run's result, where the definition has no template of its own.
         names: Values that the definition's ``result`` and ``summary`` can use besides ``input``,
             ``run`` and ``stages``.
+        goes_first: Whether ``result`` is the run's result also where the definition has a
+            template of it.
     """
 
     result: Any
     names: dict[str, Any]
+    goes_first: bool = False
 
 
 class AcceptedEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -129,6 +129,7 @@ class InboxMessage(msgspec.Struct, frozen=True, kw_only=True):
         name: The event's name; "" for the other kinds.
         data: The event's data, the amendment, or the reason of a pause or cancellation.
         by: The sender, in words.
+        sender: The id of the run that sends it; "" where no run does.
     """
 
     message_id: str
@@ -137,6 +138,7 @@ class InboxMessage(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     data: Any = None
     by: str = ""
+    sender: str = ""
 
 
 class InboxEntry(NamedTuple):

@@ -263,11 +263,15 @@ class RunReset(_Record, frozen=True, kw_only=True, tag="run_rewound"):
 
 
 class EventReceived(_Record, frozen=True, kw_only=True, tag="event_received"):
-    """The run received an event; ``event_id`` is the id of its message."""
+    """The run received an event; ``event_id`` is the id of its message.
+
+    ``sender`` is the id of the run that has sent it; "" for none.
+    """
 
     name: str
     event_id: str
     data: Any = None
+    sender: str = ""
 
 
 class TimerSet(_Record, frozen=True, kw_only=True, tag="timer_set"):

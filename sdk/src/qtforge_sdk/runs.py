@@ -228,6 +228,10 @@ class Run(Protocol):
         """The run's id: unique, and sortable by the time of its start."""
 
     @property
+    def parent_id(self) -> str | None:
+        """The id of the run that has started this one; None for none."""
+
+    @property
     def definition(self) -> Any:
         """An instance of the orchestrator's ``definition_type``, with all amendments so far."""
 
@@ -712,6 +716,25 @@ class Run(Protocol):
         Args:
             run_ids: The runs; those that have ended stay as they are.
             step: The step's name, unique in the run.
+        """
+
+    async def send_event(
+        self, run_ids: Sequence[str], event: str, data: Any = None, *, step: str
+    ) -> None:
+        """Send an event to other runs, as a step; each receives it once.
+
+        A run that has ended keeps it unhandled. Runs that handle events are state machines, and
+        functions that await `wait_event`.
+
+        Args:
+            run_ids: The runs.
+            event: The event's name.
+            data: Its data.
+            step: The step's name, unique in the run.
+
+        Raises:
+            DuplicateStepError: The run has a step of that name.
+            StageFailedError: There is no such run.
         """
 
     @property

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from qtforge_builtin_plugins.orchestrators.reactive.actions import WorkflowAction
+from qtforge_builtin_plugins.orchestrators.reactive.actions import (
+    Action,
+    WorkflowAction,
+    nested_actions,
+)
 from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     ANY,
     ReactiveDefinition,
@@ -15,8 +19,9 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     TransitionDefinition,
 )
 
-__all__ = ["Chart", "Node", "Transition", "matches"]
+__all__ = ["Chart", "Node", "Transition", "matches", "names_of"]
 
+_STARTED: Final = "started"
 NodeKind = Literal["atomic", "compound", "parallel", "final", "shallow", "deep"]
 
 
@@ -31,7 +36,8 @@ class Node:
         parent: None for the root.
         ancestors: From the parent up to the root.
         children: In document order, without history states.
-        initial: The default target of a compound or history state.
+        initials: The default target of a compound or history state, or one in each of several
+            regions; none for the other kinds.
         state: The definition; None for the root.
         timeout: The timeout in its long form, or None.
         transitions: The transitions from this state, in the order in which they are tried.
@@ -48,7 +54,7 @@ class Node:
     timeout: StateTimeout | None
     children: list[Node] = field(default_factory=list)
     histories: list[Node] = field(default_factory=list)
-    initial: Node | None = None
+    initials: tuple[Node, ...] = ()
     transitions: list[Transition] = field(default_factory=list)
     starts: bool = False
 
@@ -104,15 +110,11 @@ class Chart:
 
     def __init__(self, definition: ReactiveDefinition) -> None:
         self._positions = iter(range(1_000_000))
-        self._starting = {
-            name
-            for name, action in definition.actions.items()
-            if isinstance(action, WorkflowAction) and not action.keep
-        }
+        self._starting = _starting(definition.actions)
         self.root: Final = self._node("", None, None)
         self.nodes: Final[dict[str, Node]] = {}
         self._grow(self.root, definition.states)
-        self.root.initial = self.nodes[definition.initial]
+        self.root.initials = self._initials(definition)
         for node in self.nodes.values():
             self._set_initial(node)
         for position, written in enumerate(definition.transitions):
@@ -143,20 +145,25 @@ class Chart:
         position = next(self._positions)
         return Node(name, position, _kind(state), parent, ancestors, state, timeout)
 
+    def _initials(self, definition: ReactiveDefinition) -> tuple[Node, ...]:
+        if definition.initial is not None:
+            return tuple(self.nodes[name] for name in names_of(definition.initial))
+        return (self.nodes.get(_STARTED) or self.root.children[0],)
+
     def _set_initial(self, node: Node) -> None:
         assert node.state is not None  # noqa: S101 - only the root has none
         if node.state.initial is not None:
-            node.initial = self.nodes[node.state.initial]
+            node.initials = tuple(self.nodes[name] for name in names_of(node.state.initial))
         elif node.kind == "compound":
-            node.initial = node.children[0]
+            node.initials = (node.children[0],)
         elif node.is_history and node.parent is not None:
-            first = node.parent.initial
-            leads = first is not None and not first.is_history  # else it would target itself
-            node.initial = first if leads else node.parent.children[0]
+            first = node.parent.initials
+            leads = bool(first) and not any(each.is_history for each in first)  # else to itself
+            node.initials = first if leads else (node.parent.children[0],)
 
     def _add_transition(self, position: int, written: TransitionDefinition) -> None:
-        targets = tuple(self.nodes[name] for name in _names(written.to))
-        for name in _names(written.source):
+        targets = tuple(self.nodes[name] for name in names_of(written.to))
+        for name in names_of(written.source):
             source = self.root if name == ANY else self.nodes[name]
             transition = Transition(
                 written.name,
@@ -180,8 +187,29 @@ def matches(trigger: str, event: str) -> bool:
     return trigger in (event, ANY) or (trigger != "" and event.startswith(trigger + "."))
 
 
-def _names(given: str | tuple[str, ...]) -> Iterator[str]:
-    return iter((given,) if isinstance(given, str) else given)
+def names_of(given: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the names that a definition gives as one name, several or none."""
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else given
+
+
+def _starting(actions: Mapping[str, Action]) -> set[str]:
+    """Return the names of the actions that start workflows, by themselves or by others."""
+    found = {
+        name
+        for name, action in actions.items()
+        if isinstance(action, WorkflowAction) and not action.keep
+    }
+    while True:
+        more = {
+            name
+            for name, action in actions.items()
+            if any(not found.isdisjoint(inner) for inner in nested_actions(action).values())
+        }
+        if more <= found:
+            return found
+        found |= more
 
 
 def _kind(state: State | None) -> NodeKind:

@@ -125,8 +125,8 @@ def effective_targets(transition: Transition, memory: Memory) -> list[Node]:
             found.append(target)
         elif target.name in memory:
             found.extend(memory[target.name])
-        elif target.initial is not None:
-            found.append(target.initial)
+        else:
+            found.extend(target.initials)
     return found
 
 

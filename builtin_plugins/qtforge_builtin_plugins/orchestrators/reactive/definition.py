@@ -6,7 +6,7 @@ The names are those of the original's WorkflowState, WorkflowTransition and Work
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -16,8 +16,10 @@ from qtforge_sdk import Definition, Duration
 __all__ = [
     "ANY",
     "Binding",
+    "OnFailure",
     "ReactiveDefinition",
     "State",
+    "StateFailure",
     "StateTimeout",
     "TransitionDefinition",
 ]
@@ -25,17 +27,32 @@ __all__ = [
 ANY = "*"
 """As ``from``: every state; as ``trigger``: every event."""
 
+OnFailure = Literal["stop", "continue"]
+_CODE: Final = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+(?!\n)$"
+
 
 class StateTimeout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An event that is raised when a state is not left in time.
 
     Attributes:
-        after: A duration, counted from the entry.
+        after: A duration, counted from the entry, or a template of one.
         event: The event's name.
     """
 
     after: Duration
     event: str = "timer.expired"
+
+
+class StateFailure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a final state fails the run with.
+
+    Attributes:
+        code: The code of the run's error, such as ``order.refused``.
+        message: A template of its message.
+    """
+
+    code: Annotated[str, msgspec.Meta(pattern=_CODE, examples=["order.refused"])]
+    message: str
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,7 +64,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         exit: Actions that run when it is left, in order.
         timeout: The event when it is not left in time, or None.
         final: Whether it ends the machine, or the state that contains it.
-        initial: The state of ``states`` that is entered first; by default the first one.
+        result: Of a final state: a template of the data of ``done.state.<the state around it>``,
+            or of the run's result where it ends the machine.
+        fail: Of a final state that ends the machine: the run fails with this error.
+        initial: The state within it that is entered first, or one in each of several regions; by
+            default the first one of ``states``.
         parallel: Whether all of ``states`` are active together, each a region.
         history: Makes it a pseudo-state for the states of its parent that were active last:
             ``shallow`` for the parent's own children, ``deep`` for all descendants.
@@ -60,7 +81,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     exit: tuple[str, ...] = ()
     timeout: StateTimeout | Duration | None = None
     final: bool = False
-    initial: str | None = None
+    result: Any = None
+    fail: StateFailure | None = None
+    initial: str | tuple[str, ...] | None = None
     parallel: bool = False
     history: Literal["shallow", "deep"] | None = None
     states: dict[str, State] = {}
@@ -118,7 +141,8 @@ class ReactiveDefinition(Definition, frozen=True, kw_only=True):
     """A machine.
 
     Attributes:
-        initial: The first state; the original's is ``started``.
+        initial: The first state, or one in each of several regions; by default ``started``, as in
+            the original, or the first one of ``states`` where there is no state of that name.
         data: A template over ``input`` and ``run`` for the initial ``data``.
         key: A template over ``input`` for the value that correlates bus events with the
             instance, or None.
@@ -127,9 +151,12 @@ class ReactiveDefinition(Definition, frozen=True, kw_only=True):
         actions: The actions by name.
         start_on: Messages that start an instance.
         events: Messages that are sent to instances.
+        on_failure: What happens when no transition takes the event of a failure: ``stop`` fails the
+            run; ``continue`` is SCXML's way: it is a warning, and a condition that can't be
+            evaluated is false and raises ``error.<transition>``.
     """
 
-    initial: str = "started"
+    initial: str | tuple[str, ...] | None = None
     data: dict[str, Any] = msgspec.field(default_factory=dict)
     key: str | None = None
     states: dict[str, State]
@@ -137,3 +164,4 @@ class ReactiveDefinition(Definition, frozen=True, kw_only=True):
     actions: dict[str, Action] = msgspec.field(default_factory=dict)
     start_on: tuple[Binding, ...] = ()
     events: tuple[Binding, ...] = ()
+    on_failure: OnFailure = "stop"

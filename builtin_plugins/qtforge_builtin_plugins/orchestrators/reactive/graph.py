@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 from qtforge_builtin_plugins.orchestrators.drawing import START, start_node
+from qtforge_builtin_plugins.orchestrators.reactive.actions import (
+    Action,
+    ForeachAction,
+    IfAction,
+    SendAction,
+)
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart, Transition, matches
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Node as StateNode
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
@@ -15,6 +21,7 @@ __all__ = ["draw"]
 
 Mark = Literal["", "visited", "current"]
 _ANY: Final = "any"
+_DEEPEST: Final = 3  # actions within actions that a label shows
 
 
 def draw(
@@ -29,7 +36,7 @@ def draw(
     """
     chart = Chart(definition)
     path = _Path(chart, frozenset(active), taken)
-    builder = _GraphBuilder(path)
+    builder = _GraphBuilder(path, definition.actions)
     nodes, groups = builder.inside(chart.root)
     edges = [*builder.starts(chart.root)]
     for state in chart.nodes.values():
@@ -74,15 +81,17 @@ class _Path:
         if node.kind == "parallel":
             for region in node.children:
                 self._enter(region)
-        elif node.initial is not None and node.initial not in self.visited:
-            self._enter(node.initial)
+        for initial in node.initials:
+            if initial not in self.visited:
+                self._enter(initial)
 
 
 class _GraphBuilder:
     """Make nodes and edges of states and transitions."""
 
-    def __init__(self, path: _Path) -> None:
+    def __init__(self, path: _Path, actions: Mapping[str, Action]) -> None:
         self._path = path
+        self._actions = actions
 
     def inside(self, parent: StateNode) -> tuple[list[Node], list[Group]]:
         nodes: list[Node] = []
@@ -99,7 +108,7 @@ class _GraphBuilder:
             groups.append(
                 Group(
                     id=_id(state),
-                    label=_label(state),
+                    label=_label(state, self._actions),
                     nodes=tuple(inner_nodes),
                     groups=tuple(inner_groups),
                     mark=self._path.mark(state),
@@ -109,13 +118,12 @@ class _GraphBuilder:
 
     def starts(self, state: StateNode) -> Iterator[Edge]:
         """Yield the edge to the state that is entered first."""
-        if state.initial is None:
-            return
         source = _id(state) if state.is_history else _start_of(state)
-        went = state in self._path.visited and state.initial in self._path.visited
         label = "at first" if state.is_history else ""
-        mark: Literal["", "visited"] = "visited" if went and not state.is_history else ""
-        yield Edge(source=source, target=_id(state.initial), label=label, mark=mark)
+        for initial in state.initials:
+            went = state in self._path.visited and initial in self._path.visited
+            mark: Literal["", "visited"] = "visited" if went and not state.is_history else ""
+            yield Edge(source=source, target=_id(initial), label=label, mark=mark)
 
     def transitions(self, state: StateNode) -> Iterator[Edge]:
         """Yield the edges of a state's transitions, except those in its label."""
@@ -159,7 +167,7 @@ class _GraphBuilder:
             letter = "H" if state.kind == "shallow" else "H*"
             return Node(id=_id(state), label=letter, kind="start", mark=mark)
         kind: Literal["state", "final"] = "final" if state.kind == "final" else "state"
-        return Node(id=_id(state), label=_label(state), kind=kind, mark=mark)
+        return Node(id=_id(state), label=_label(state, self._actions), kind=kind, mark=mark)
 
 
 def _id(state: StateNode) -> str:
@@ -170,11 +178,13 @@ def _start_of(state: StateNode) -> str:
     return START if state.parent is None else f"start of {state.name}"
 
 
-def _label(state: StateNode) -> str:
+def _label(state: StateNode, actions: Mapping[str, Action]) -> str:
     assert state.state is not None  # noqa: S101 - only the root has none
     lines = [state.name + (" (all at once)" if state.kind == "parallel" else "")]
-    lines += _doing("entry", state.state.entry)
-    lines += _doing("exit", state.state.exit)
+    lines += _doing("entry", state.state.entry, actions)
+    lines += _doing("exit", state.state.exit, actions)
+    if state.state.fail is not None:
+        lines.append(f"fails: {state.state.fail.code}")
     for transition in state.transitions:
         if _is_in_label(transition):
             how = "again: " if transition.targets else ""
@@ -194,5 +204,25 @@ def _when(transition: Transition) -> list[str]:
     return lines
 
 
-def _doing(what: str, actions: Sequence[str]) -> list[str]:
-    return [f"{what}: {', '.join(actions)}"] if actions else []
+def _doing(what: str, names: Sequence[str], actions: Mapping[str, Action]) -> list[str]:
+    return [f"{what}: {_done(names, actions)}"] if names else []
+
+
+def _done(names: Sequence[str], actions: Mapping[str, Action], depth: int = 0) -> str:
+    """Return actions in a line, those that do others with what they do."""
+    return ", ".join(_action(name, actions, depth + 1) for name in names)
+
+
+def _action(name: str, actions: Mapping[str, Action], depth: int) -> str:
+    action = actions.get(name)
+    if depth > _DEEPEST:
+        return name
+    if isinstance(action, IfAction):
+        then = _done(action.then, actions, depth) or "nothing"
+        rest = f", else {_done(action.otherwise, actions, depth)}" if action.otherwise else ""
+        return f"{name} (if {action.condition}: {then}{rest})"
+    if isinstance(action, ForeachAction):
+        return f"{name} (for each: {_done(action.actions, actions, depth)})"
+    if isinstance(action, SendAction):
+        return f"{name} (sends {action.event} to {action.target})"
+    return name

@@ -13,8 +13,9 @@ from qtforge_builtin_plugins.orchestrators.reactive.actions import (
     CancelAction,
     MessageAction,
     PluginCallAction,
+    SendAction,
 )
-from qtforge_builtin_plugins.orchestrators.reactive.actions_runner import Call
+from qtforge_builtin_plugins.orchestrators.reactive.actions_runner import Call, Sent
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.machine import Machine
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
@@ -50,6 +51,7 @@ class Instance:
             "id": run.id,
             "workflow": self._definition.name,
             "started_at": run.render("${run.started_at}"),
+            "parent": run.parent_id or "",
         }
         self._machine = self._make()
         self._accepted: dict[tuple[str, ...], tuple[str, ...]] = {}  # by the active states
@@ -88,10 +90,18 @@ class Instance:
             outcome, call = await self._handle(snapshot, received, trace)
             await self._settle(snapshot, trace, received, outcome, call)
         if snapshot.failed is not None:
-            raise OperationError("machine.failed", snapshot.failed)
+            code = snapshot.code or "machine.failed"
+            raise OperationError(code, snapshot.failed, retryable=False)
+        return await self._ended(snapshot)
+
+    async def _ended(self, snapshot: Snapshot) -> Ended:
         names = self._names(snapshot, snapshot.event)
-        result = {"state": snapshot.finished, "data": snapshot.data}
-        return Ended(result=result, names=names)
+        final = self._planner_of(self._definition).chart.nodes[snapshot.finished or ""].state
+        if final is None or final.result is None:
+            result = {"state": snapshot.finished, "data": snapshot.data}
+            return Ended(result=result, names=names)
+        own = await self._run.compute(lambda: self._run.render(final.result, names))
+        return Ended(result=own, names=names, goes_first=True)
 
     def _make(self) -> Machine:
         run = self._run
@@ -157,8 +167,12 @@ class Instance:
             answer = await self._carry_out(call)
         except StageFailedError as error:
             self._machine.failed(snapshot, call, _failure(error), trace)
-        else:
+            return
+        try:
             self._machine.answered(snapshot, call, answer)
+        except OperationError as error:  # the data has no place for the answer
+            told = {"code": error.code, "message": str(error)}
+            self._machine.failed(snapshot, call, told, trace)
 
     async def _carry_out(self, call: Call) -> Any:
         action = call.action
@@ -174,6 +188,10 @@ class Instance:
                 plugin=action.plugin,
                 retry=action.retry,
             )
+        if isinstance(action, SendAction):
+            sent: Sent = call.message
+            await self._run.send_event(sent.run_ids, sent.event, sent.data, step=call.step)
+            return None
         if isinstance(action, CancelAction):
             await self._run.cancel_workflows(call.message, step=call.step)
             return None
@@ -284,7 +302,7 @@ def _event(snapshot: Snapshot, received: ReceivedEvent, trace: Trace) -> Event |
     if name.startswith(_CHILD) and isinstance(received.data, dict):
         ended = "done" if received.data.get("status") == "succeeded" else "error"
         name = f"{ended}.{name}"
-    return Event(name=name, data=received.data, id=received.event_id, at=at)
+    return Event(name=name, data=received.data, id=received.event_id, at=at, sender=received.sender)
 
 
 def _failure(error: StageFailedError) -> dict[str, Any]:

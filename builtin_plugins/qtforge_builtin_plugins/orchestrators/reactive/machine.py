@@ -7,7 +7,7 @@ the machine stops at a call (`Call`) and handles nothing else until it is answer
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +26,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart, Transiti
 from qtforge_builtin_plugins.orchestrators.reactive.configuration import select
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Plan, Planner, Work
+from qtforge_builtin_plugins.orchestrators.reactive.paths import with_value
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import (
     Event,
     Snapshot,
@@ -38,6 +39,7 @@ from qtforge_sdk.runs import EvaluationScope
 __all__ = ["Machine"]
 
 _MICROSTEPS: Final = 10_000
+_ROUNDS: Final = 10_000  # of `if` and `foreach`, between two calls
 
 
 class Machine:
@@ -59,6 +61,9 @@ class Machine:
         now: Callable[[], datetime.datetime],
         planner: Planner | None = None,
     ) -> None:
+        self._continues = definition.on_failure == "continue"
+        self._unreadable: set[str] = set()  # conditions whose failures were raised, by transition
+        self._rounds = 0
         self._chart = Chart(definition) if planner is None else planner.chart
         self._planner = planner or Planner(self._chart)
         self._evaluator = evaluator
@@ -87,6 +92,7 @@ class Machine:
         if event.name == "":
             return False  # an empty trigger means that a transition needs no event
         configuration = self._planner.named(snapshot.active)
+        self._unreadable.clear()
         before, snapshot.event = snapshot.event, event
         try:
             transitions = select(
@@ -109,8 +115,10 @@ class Machine:
             or has ended.
 
         Raises:
-            OperationError: ``machine.endless``: it takes transitions forever without an event.
+            OperationError: ``machine.endless``: it takes transitions or repeats actions forever
+                without an event.
         """
+        self._rounds = 0
         for _ in range(_MICROSTEPS):
             call = self._work(snapshot, trace)
             if call is not None:
@@ -129,10 +137,13 @@ class Machine:
         )
 
     def answered(self, snapshot: Snapshot, call: Call, answer: Any) -> None:
-        """Complete a call: store its answer in ``data`` if the action has a ``result``."""
+        """Complete a call: store its answer in ``data`` if the action has a ``result``.
+
+        Raises:
+            OperationError: ``machine.path``: the data has no place for it; `failed` completes the
+                call.
+        """
         action = call.action
-        if isinstance(action, PluginCallAction | WorkflowAction) and action.result is not None:
-            snapshot.data = {**snapshot.data, action.result: answer}
         if isinstance(action, WorkflowAction):
             state = "" if action.keep else snapshot.pending[0].state
             started = StartedWorkflow(run_id=answer, action=call.name, state=state)
@@ -144,6 +155,8 @@ class Machine:
                 else each
                 for each in snapshot.started
             ]
+        if isinstance(action, PluginCallAction | WorkflowAction) and action.result is not None:
+            snapshot.data = with_value(snapshot.data, action.result, answer)
         snapshot.pending.pop(0)
         snapshot.calls += 1  # only now: a checkpoint before the answer makes the same call again
 
@@ -217,20 +230,29 @@ class Machine:
     def _end(self, snapshot: Snapshot, trace: Trace) -> None:
         """Drop timers and events; an unhandled error event makes the end a failure."""
         snapshot.timers = {}
+        decided = snapshot.failed
         while snapshot.queue:
             self._ignore(snapshot, snapshot.queue.pop(0), trace)
+        if decided is not None:
+            snapshot.failed = decided
         if snapshot.failed is not None:
             snapshot.finished = None
 
     def _ignore(self, snapshot: Snapshot, event: Event, trace: Trace) -> None:
         if event.name.startswith("error."):
             message = event.data.get("message", "") if isinstance(event.data, dict) else ""
-            snapshot.failed = f"{event.name.removeprefix('error.')} failed: {message}"
+            name = event.name.removeprefix("error.")
+            if self._continues:
+                trace.warnings.append(f"{name}: {message}")
+                return
+            snapshot.failed = f"{name} failed: {message}"
             snapshot.queue.clear()
         else:
             trace.ignored.append(event.name)
 
     def _begin(self, snapshot: Snapshot, plan: Plan, trace: Trace) -> None:
+        if self._unreadable:
+            self._unreadable.clear()
         trace.transitions.extend(plan.transitions)
         trace.exited.extend(plan.exited)
         trace.entered.extend(plan.entered)
@@ -247,28 +269,88 @@ class Machine:
             work = snapshot.pending[0]
             if work.kind == "do":
                 try:
-                    call = self._actions.do(work.name, snapshot, trace)
+                    found = self._actions.do(work.name, snapshot, trace)
                 except (ExpressionError, OperationError) as error:
-                    self._fail(
-                        snapshot, work.name, {"code": error.code, "message": str(error)}, trace
-                    )
+                    self._fail(snapshot, work.name, _told(error), trace)
                     continue
-                if call is not None:
-                    return call
+                if found is not None:
+                    if isinstance(found, Call):
+                        return found
+                    self._splice(snapshot, found, work, ())
+                    continue
+                if snapshot.loops and self._actions.is_loop(work.name):
+                    self._splice(snapshot, (), work, (work._replace(kind="next"),))
+                    continue
+            elif work.kind == "next":
+                try:
+                    actions = self._actions.next_item(work.name, snapshot)
+                except OperationError as error:
+                    self._fail(snapshot, work.name, _told(error), trace)
+                    continue
+                if actions is not None:
+                    self._splice(snapshot, actions, work, (work,))
+                    continue
             elif work.kind == "cancel":
                 call = self._actions.cancel_started(work.name, snapshot)
                 if call is not None:
                     return call
             elif work.kind == "raise":
-                snapshot.queue.append(Event(name=work.name))
+                self._raise_done(snapshot, work)
             elif work.kind == "set_timeout":
-                self._actions.set_timeout(work.name, snapshot, trace)
+                try:
+                    self._actions.set_timeout(work.name, snapshot, trace)
+                except (ExpressionError, OperationError) as error:
+                    self._skip_block(snapshot, work.name, _told(error))
+                    continue
             elif work.kind == "clear_timeout":
                 self._actions.cancel_timeout(work.name, snapshot, trace)
             else:
-                snapshot.finished = work.name
+                self._finish(snapshot, work.name)
             snapshot.pending.pop(0)
         return None
+
+    def _splice(
+        self, snapshot: Snapshot, actions: Sequence[str], work: Work, then: Sequence[Work]
+    ) -> None:
+        """Put actions, and other work after them, in the place of the first pending work.
+
+        Raises:
+            OperationError: ``machine.endless``: that was done too often without a call.
+        """
+        self._rounds += 1
+        if self._rounds > _ROUNDS:
+            raise OperationError(
+                "machine.endless",
+                f"the machine repeated actions {_ROUNDS} times without an event",
+                f"the last one was '{work.name}'",
+                "check its actions of the types 'if' and 'foreach'; one must not lead to itself",
+                retryable=False,
+            )
+        own = [Work("do", name, work.block, work.state) for name in actions]
+        snapshot.pending[0:1] = [*own, *then]
+
+    def _raise_done(self, snapshot: Snapshot, work: Work) -> None:
+        """Raise the event of the end of a state; its data is the result of the final state."""
+        data = None
+        if work.state:
+            try:
+                data = self._actions.result_of(work.state, snapshot)
+            except ExpressionError as error:
+                snapshot.queue.append(_failure(work.state, _told(error)))
+        snapshot.queue.append(Event(name=work.name, data=data, type="platform"))
+
+    def _finish(self, snapshot: Snapshot, final: str) -> None:
+        """End the machine in a final state, which may fail the run."""
+        node = self._chart.nodes[final]
+        fails = None if node.state is None else node.state.fail
+        snapshot.finished = final
+        if fails is not None:
+            snapshot.code = fails.code
+            try:
+                message = self._evaluator.render(fails.message, self._actions.names(snapshot))
+            except ExpressionError as error:
+                message = f"{fails.message} ({error})"
+            snapshot.failed = str(message)
 
     def _fail(self, snapshot: Snapshot, action: str, error: dict[str, Any], trace: Trace) -> None:
         """Raise SCXML's error event and skip the rest of the block, or only warn."""
@@ -276,10 +358,17 @@ class Machine:
             trace.warnings.append(f"{action}: {error.get('message', '')}")
             snapshot.pending.pop(0)
             return
+        self._skip_block(snapshot, action, error)
+
+    def _skip_block(self, snapshot: Snapshot, name: str, error: dict[str, Any]) -> None:
         block = snapshot.pending[0].block
-        rest = [work for work in snapshot.pending[1:] if work.kind != "do" or work.block != block]
-        snapshot.pending = rest
-        snapshot.queue.append(Event(name=f"error.{action}", data={**error, "action": action}))
+        snapshot.pending = [
+            work
+            for work in snapshot.pending[1:]
+            if work.block != block or work.kind not in ("do", "next")
+        ]
+        snapshot.loops = ()  # each is of this block: another one begins after it
+        snapshot.queue.append(_failure(name, error))
 
     def _holder(self, snapshot: Snapshot) -> Callable[[Transition], bool]:
         ready: list[tuple[Event | None, EvaluationScope]] = []  # and its event
@@ -292,10 +381,28 @@ class Machine:
             assert transition.condition is not None  # noqa: S101 - `select` has checked it
             return ready[0][1].holds(transition.condition)
 
-        return holds
+        def holds_or_raises(transition: Transition) -> bool:
+            try:
+                return holds(transition)
+            except ExpressionError as error:
+                if transition.name not in self._unreadable:  # else it would be raised forever
+                    self._unreadable.add(transition.name)
+                    snapshot.queue.append(_failure(transition.name, _told(error)))
+                return False
+
+        return holds_or_raises if self._continues else holds
 
     def _memory(self, snapshot: Snapshot) -> Mapping[str, Any]:
         if not snapshot.memory:
             return snapshot.memory
         nodes = self._chart.nodes
         return {name: [nodes[each] for each in kept] for name, kept in snapshot.memory.items()}
+
+
+def _told(error: ExpressionError | OperationError) -> dict[str, Any]:
+    return {"code": error.code, "message": str(error)}
+
+
+def _failure(name: str, error: Mapping[str, Any]) -> Event:
+    """Return SCXML's error event of what failed: an action, a state or a condition."""
+    return Event(name=f"error.{name}", data={**error, "action": name}, type="platform")

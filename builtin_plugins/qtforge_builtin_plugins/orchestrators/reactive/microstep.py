@@ -22,19 +22,21 @@ from qtforge_builtin_plugins.orchestrators.reactive.configuration import (
 __all__ = ["Plan", "Planner", "Work"]
 
 _MOST: Final = 4_096  # regions multiply: a machine can have too many configurations to cache
-WorkKind = Literal["do", "set_timeout", "clear_timeout", "cancel", "raise", "finish"]
+WorkKind = Literal["do", "next", "set_timeout", "clear_timeout", "cancel", "raise", "finish"]
 
 
 class Work(NamedTuple):
     """One piece of work in a microstep.
 
     Attributes:
-        kind: Run an action (``do``), set or clear a state's timeout, cancel the workflows that a
-            state has started, raise an internal event, or finish.
+        kind: Run an action (``do``), do a ``foreach`` for its next item (``next``), set or clear
+            a state's timeout, cancel the workflows that a state has started, raise an internal
+            event, or finish.
         name: The name of the action, state or event.
         block: The number of the block of actions; when an action fails, the rest of its
             block is skipped (SCXML 4.9).
-        state: The state whose entry it belongs to; "" for none.
+        state: The state whose entry it belongs to, or the final state whose result is the data of
+            the event that is raised; "" for none.
     """
 
     kind: WorkKind
@@ -106,9 +108,10 @@ class Planner:
     def initial(self) -> Plan:
         """Return the plan that starts the machine."""
         entering = _Entering({}, frozenset())
-        assert self.chart.root.initial is not None  # noqa: S101 - validated
-        entering.descend(self.chart.root.initial)
-        entering.ascend(self.chart.root.initial, self.chart.root)
+        for initial in self.chart.root.initials:
+            entering.descend(initial)
+        for initial in self.chart.root.initials:
+            entering.ascend(initial, self.chart.root)
         return self._plan((), [], self._nothing, entering.found, {}, ())
 
     def plan(
@@ -202,7 +205,7 @@ class _Entering:
         if node.is_history:
             self.used_history = True
             assert node.parent is not None  # noqa: S101 - a history state is within one
-            restored = self._memory.get(node.name) or ([node.initial] if node.initial else [])
+            restored = self._memory.get(node.name) or node.initials
             for each in restored:
                 self.descend(each)
             for each in restored:
@@ -210,9 +213,10 @@ class _Entering:
             return
         self.found.add(node)
         if node.kind == "compound":
-            assert node.initial is not None  # noqa: S101 - validated
-            self.descend(node.initial)
-            self.ascend(node.initial, node)
+            for initial in node.initials:
+                self.descend(initial)
+            for initial in node.initials:
+                self.ascend(initial, node)
         elif node.kind == "parallel":
             self._regions(node)
 
@@ -267,11 +271,12 @@ def _entering(order: Sequence[Node], staying: set[Node], block: int) -> Iterable
         for action in node.state.entry if node.state else ():
             yield Work("do", action, place, node.name)
         if node.kind == "final" and node.parent is not None and node.parent.parent is not None:
-            yield from _done(node.parent, active, place)
+            yield from _done(node, node.parent, active, place)
 
 
-def _done(parent: Node, active: set[Node], block: int) -> Iterable[Work]:
-    yield Work("raise", f"done.state.{parent.name}", block)
+def _done(final: Node, parent: Node, active: set[Node], block: int) -> Iterable[Work]:
+    has_result = final.state is not None and final.state.result is not None
+    yield Work("raise", f"done.state.{parent.name}", block, final.name if has_result else "")
     around = parent.parent
     # Appendix D checks one parallel ancestor only; 3.4 requires the event for each.
     while around is not None and around.kind == "parallel" and _is_done(around, active):

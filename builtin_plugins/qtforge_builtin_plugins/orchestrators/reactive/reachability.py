@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from qtforge_builtin_plugins.orchestrators.reactive.actions import (
     RaiseAction,
+    SendAction,
     TimerAction,
     WorkflowAction,
+    is_template,
 )
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart, Node, Transition, matches
 from qtforge_builtin_plugins.orchestrators.reactive.configuration import inside
@@ -66,8 +68,8 @@ def _reached(chart: Chart) -> set[Node]:
     found: set[Node] = {chart.root}
     entered: set[Node] = set()  # with their defaults
 
-    def enter(node: Node | None) -> None:
-        if node is None or node in entered:
+    def enter(node: Node) -> None:
+        if node in entered:
             return
         entered.add(node)
         found.add(node)
@@ -77,10 +79,11 @@ def _reached(chart: Chart) -> set[Node]:
                 for region in ancestor.children:
                     if node is not region and not node.is_within(region):
                         enter(region)
-        for each in node.children if node.kind == "parallel" else [node.initial]:
+        for each in node.children if node.kind == "parallel" else node.initials:
             enter(each)
 
-    enter(chart.root.initial)
+    for initial in chart.root.initials:
+        enter(initial)
     todo = {
         transition
         for node in (chart.root, *chart.nodes.values())
@@ -197,21 +200,26 @@ def _check_handled(
     ]
     timers = {f"state:{node.name}" for node in chart.nodes.values() if node.timeout is not None}
     for name, action in definition.actions.items():
-        if isinstance(action, RaiseAction) or (
-            isinstance(action, TimerAction) and not action.cancel
-        ):
+        to_itself = isinstance(action, RaiseAction) or (
+            isinstance(action, SendAction) and action.target in ("#self", "#internal")
+        )
+        if isinstance(action, RaiseAction | SendAction) and (to_itself or not action.event):
             raised.append((f"actions.{name}.event", action.event))
         if isinstance(action, TimerAction) and not action.cancel:
+            raised.append((f"actions.{name}.event", action.event))
             timers.add(action.timer or name)
+    any_timer = any(map(is_template, timers))
     for path, event in raised:
         if not event:
             checker.problem(path, "an event must have a name")
-        elif not any(trigger and matches(trigger, event) for trigger in triggers):
+        elif not is_template(event) and not any(
+            trigger and matches(trigger, event) for trigger in triggers
+        ):
             checker.problem(path, f"no transition takes '{event}'", "add one with that trigger")
     for name, action in definition.actions.items():
         if not isinstance(action, TimerAction) or not action.cancel:
             continue
         timer = action.timer or name
-        if timer not in timers:
+        if timer not in timers and not any_timer and not is_template(timer):
             what = f"there is no timer '{timer}' to cancel"
             checker.problem(f"actions.{name}.timer", what, did_you_mean(timer, sorted(timers)))

@@ -7,32 +7,37 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from qtforge_builtin_plugins.orchestrators.reactive.actions import (
+    ForeachAction,
+    IfAction,
     MessageAction,
     PluginCallAction,
     RaiseAction,
     ScriptAction,
+    SendAction,
     SetAction,
     TimerAction,
     WorkflowAction,
+    is_template,
 )
 from qtforge_builtin_plugins.orchestrators.reactive.definition import (
     Binding,
     ReactiveDefinition,
     StateTimeout,
 )
-from qtforge_builtin_plugins.orchestrators.reactive.validation import every_state
-from qtforge_sdk import DefinitionChecker
+from qtforge_builtin_plugins.orchestrators.reactive.validation import every_state, is_event_name
+from qtforge_sdk import DefinitionChecker, Duration
 from qtforge_sdk.errors import InvalidTopicError
 from qtforge_sdk.topics import validate_pattern, validate_topic
 
 __all__ = ["check_expressions"]
 
-_EVENT: Final = dict.fromkeys(("name", "data", "id", "at", "late_s"))
-_INSTANCE: Final = dict.fromkeys(("id", "workflow", "started_at", "states"))
+_PUBLISHED: Final = dict.fromkeys(("name", "data", "id", "at", "late_s"))
+_EVENT: Final = {**_PUBLISHED, **dict.fromkeys(("type", "sender"))}
+_INSTANCE: Final = dict.fromkeys(("id", "workflow", "started_at", "parent", "states"))
 _NAMES: Final[Mapping[str, Any]] = MappingProxyType(
     {"event": _EVENT, "data": None, "instance": _INSTANCE}
 )
-_EVENT_ONLY: Final[Mapping[str, Any]] = MappingProxyType({"event": _EVENT})
+_EVENT_ONLY: Final[Mapping[str, Any]] = MappingProxyType({"event": _PUBLISHED})
 
 
 def check_expressions(definition: ReactiveDefinition, checker: DefinitionChecker) -> None:
@@ -42,9 +47,13 @@ def check_expressions(definition: ReactiveDefinition, checker: DefinitionChecker
         checker.template("key", definition.key, ())
     for path, _, state in every_state(definition.states):
         if isinstance(state.timeout, StateTimeout):
-            checker.duration(f"{path}.timeout.after", state.timeout.after)
+            _check_duration(f"{path}.timeout.after", state.timeout.after, checker)
         elif state.timeout is not None:
-            checker.duration(f"{path}.timeout", state.timeout)
+            _check_duration(f"{path}.timeout", state.timeout, checker)
+        if state.result is not None:
+            checker.template(f"{path}.result", state.result, (), _NAMES)
+        if state.fail is not None:
+            checker.template(f"{path}.fail.message", state.fail.message, (), _NAMES)
     for position, transition in enumerate(definition.transitions):
         if transition.condition is not None:
             path = f"transitions[{position}].condition"
@@ -81,8 +90,38 @@ def _check_action(path: str, action: object, checker: DefinitionChecker) -> None
         checker.condition(f"{path}.expression", action.expression, (), _NAMES)
     elif isinstance(action, SetAction):
         checker.template(f"{path}.values", action.values, (), _NAMES)
+        for key in filter(is_template, action.values):
+            checker.template(f"{path}.values.{key}", key, (), _NAMES)
     elif isinstance(action, RaiseAction):
+        _check_event(path, action.event, checker)
         checker.template(f"{path}.data", action.data, (), _NAMES)
+    elif isinstance(action, SendAction):
+        _check_event(path, action.event, checker)
+        checker.template(f"{path}.target", action.target, (), _NAMES)
+        checker.template(f"{path}.data", action.data, (), _NAMES)
+    elif isinstance(action, IfAction):
+        checker.condition(f"{path}.condition", action.condition, (), _NAMES)
+    elif isinstance(action, ForeachAction):
+        checker.template(f"{path}.items", action.items, (), _NAMES)
+        if not (isinstance(action.items, list) or is_template(action.items)):
+            fix = "such as '${data.rows}'"
+            checker.problem(f"{path}.items", "it is no list, and no template of one", fix)
+
+
+def _check_event(path: str, event: str, checker: DefinitionChecker) -> None:
+    """Check the name of an event that an action raises, sets a timer for or sends."""
+    if is_template(event):
+        checker.template(f"{path}.event", event, (), _NAMES)
+    elif event and not is_event_name(event):
+        fix = "a name is words joined by dots, such as order.paid"
+        checker.problem(f"{path}.event", f"'{event}' is not the name of an event", fix)
+
+
+def _check_duration(path: str, duration: Duration, checker: DefinitionChecker) -> None:
+    if is_template(duration):
+        checker.template(path, duration, (), _NAMES)
+    else:
+        checker.duration(path, duration)
 
 
 def _check_timer(path: str, action: TimerAction, checker: DefinitionChecker) -> None:
@@ -91,14 +130,11 @@ def _check_timer(path: str, action: TimerAction, checker: DefinitionChecker) -> 
         checker.problem(f"{path}.{given[0]}", "a timer that is cancelled has no time")
     elif not action.cancel and len(given) != 1:
         checker.problem(path, "a timer has 'after' or 'at', and not both", "give one of them")
-    if action.after is not None and not _is_template(action.after):
+    if action.after is not None and not is_template(action.after):
         checker.duration(f"{path}.after", action.after)
-    for key in ("after", "at", "data"):
+    _check_event(path, action.event, checker)
+    for key in ("timer", "after", "at", "data"):
         checker.template(f"{path}.{key}", getattr(action, key), (), _NAMES)
-
-
-def _is_template(value: object) -> bool:
-    return isinstance(value, str) and "${" in value
 
 
 def _check_binding(path: str, binding: Binding, starts: bool, checker: DefinitionChecker) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Work
 
-__all__ = ["Event", "Snapshot", "StartedWorkflow", "Timer", "Trace"]
+__all__ = ["Event", "EventType", "Loop", "Snapshot", "StartedWorkflow", "Timer", "Trace"]
+
+EventType = Literal["internal", "external", "platform"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +23,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         id: A unique id; "" for an internal event.
         at: The time in UTC, as text; "" for an internal event.
         late_s: For a timer, the seconds since it was due.
+        type: As in SCXML: ``internal`` for one that the machine has raised; ``platform`` for the
+            failure of an action and the end of a state; ``external`` for any other.
+        sender: The id of the run that has sent it; "" for none.
     """
 
     name: str
@@ -28,6 +33,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     at: str = ""
     late_s: float = 0.0
+    type: EventType = "external"
+    sender: str = ""
 
 
 class Timer(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +69,18 @@ class StartedWorkflow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     cancelled: bool = False
 
 
+class Loop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A ``foreach`` that is being done.
+
+    Attributes:
+        items: The list, as it was at the begin.
+        position: The place of the next item.
+    """
+
+    items: list[Any]
+    position: int = 0
+
+
 class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A machine's state; it changes in place.
 
@@ -75,8 +94,10 @@ class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
         timers: The running timers, by name.
         calls: The number of calls so far, which numbers the steps.
         started: The workflows that it has started, and whose ends it has not handled.
+        loops: Each ``foreach`` that is being done, the innermost last.
         finished: The final state in which the machine ended, or None.
         failed: The failure that ended it, or None.
+        code: The code of that failure; "" for ``machine.failed``.
     """
 
     active: tuple[str, ...] = ()
@@ -88,8 +109,10 @@ class Snapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
     timers: dict[str, Timer] = {}
     calls: int = 0
     started: list[StartedWorkflow] = []
+    loops: tuple[Loop, ...] = ()
     finished: str | None = None
     failed: str | None = None
+    code: str = ""
 
     def copied(self) -> Snapshot:
         """Return a copy, with copies of the lists, which alone change in place."""

@@ -32,6 +32,7 @@ class FakeRun(Evaluator):
     """
 
     id = "r1"
+    parent_id: str | None = "r0"
 
     def __init__(self, definition: ReactiveDefinition, bad: tuple[str, ...] = ()) -> None:
         super().__init__()
@@ -84,6 +85,11 @@ class FakeRun(Evaluator):
 
     async def cancel_workflows(self, run_ids: Sequence[str], *, step: str) -> None:
         self._answer(step, "cancel", list(run_ids))
+
+    async def send_event(
+        self, run_ids: Sequence[str], event: str, data: Any = None, *, step: str
+    ) -> None:
+        self._answer(step, event, {"to": list(run_ids), "data": data})
 
     def _answer(self, step: str, topic: str, message: Any) -> Any:
         if step not in self.answers:

@@ -49,7 +49,7 @@ def test_an_event_of_its_own_is_handled_before_the_next_from_outside() -> None:
     it = Driven(doing("shout", ways=ways), n=1)
     it.send("go")
     assert it.snapshot.finished == "end"
-    assert it.snapshot.event == Event(name="heard", data={"n": 1})
+    assert it.snapshot.event == Event(name="heard", data={"n": 1}, type="internal")
 
 
 def test_a_transition_without_trigger_is_taken_as_soon_as_its_condition_holds() -> None:
