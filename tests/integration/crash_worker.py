@@ -277,7 +277,7 @@ async def begin(folder: Path, kind: str, write: int, when: str) -> None:
 
 
 async def finish(folder: Path, kind: str) -> dict[str, Any]:
-    """Take up what is there, and tell what came of it."""
+    """Recover the runs that are there, and print how they ended."""
     async with process(folder) as (engine, journal):
         (run_id, *more) = [each.run_id for each in await journal.runs(RunQuery())] or [""]
         known = answered(await journal.records(run_id)) if run_id else set()

@@ -154,7 +154,7 @@ def message(name: str, message_id: str, data: Any = None) -> InboxMessage:
 
 
 async def drive(folder: Path, write: int = 0, when: str = "") -> dict[str, Any]:
-    """Begin the machine unless it is there, lead it to its end, and tell what came of it."""
+    """Begin the machine unless it is there, lead it to its end, and print its outcome."""
     async with serving(folder, write, when) as (supervisor, journal):
         roots = [each.run_id for each in await journal.runs(ALL) if each.parent is None]
         run_id = roots[0] if roots else await supervisor.start(named("machine"), {})

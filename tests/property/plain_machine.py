@@ -134,7 +134,7 @@ class PlainMachine:
         self.main_event_loop()
 
     def external(self, name: str) -> str:
-        """Handle an event; return what became of it."""
+        """Handle an event; return the outcome."""
         before, self.event = self.event, name
         try:
             enabled = self.select_transitions(name)

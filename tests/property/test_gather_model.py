@@ -68,7 +68,7 @@ class World(Plugin):
 
 
 class Code(Orchestrator[Any]):
-    """Does a tree, looks at what came of it, and fails."""
+    """Does a tree, looks at its outcome, and fails."""
 
     kind: ClassVar[str] = "model"
 

@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 """Prints a line of figures."""
 
 Part = Callable[[Path, Say], None]
-"""Breaks something in a folder, and checks what became of it."""
+"""Breaks something in a folder, and checks the outcome."""
 
 
 class ChaosError(Exception):
@@ -71,7 +71,7 @@ def cluster_on_postgresql(
 
 
 def exact(outcome: Outcome, say: Say, most_repeated: int | None = None) -> None:
-    """Say what became of the runs, and check it.
+    """Say how the runs ended, and check it.
 
     Raises:
         ChaosError: A run is not exact, or more was repeated than that.

@@ -59,7 +59,7 @@ def wait_for(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the runs, from the journal and from the ledger.
+    """How the runs ended, from the journal and from the ledger.
 
     Attributes:
         runs: The number of runs.

@@ -764,7 +764,7 @@ class ScheduleRow(Part, frozen=True, kw_only=True):
 
 
 class PlannedRow(Part, frozen=True, kw_only=True):
-    """A planned time of a schedule, and what became of it.
+    """A planned time of a schedule, and its outcome.
 
     ``outcome`` is ``started``, ``queued`` (started later, after the run before), ``skipped``,
     ``missed``, ``triggered``, ``backfilled``, ``there`` (its run was started before) or, of a

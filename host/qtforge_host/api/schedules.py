@@ -136,7 +136,7 @@ class ScheduleClient:
         return Schedules(schedules=[_row(each, known.get(each.name), now) for each in schedules])
 
     async def show(self, name: str) -> ScheduleDocument:
-        """Return a schedule, what became of its last planned times, and the next ones.
+        """Return a schedule, the outcomes of its last planned times, and the next ones.
 
         Raises:
             NotFoundError: There is no such schedule.
@@ -151,7 +151,7 @@ class ScheduleClient:
 
         Args:
             name: The schedule.
-            reason: Why, for those who look.
+            reason: Why, for its history.
 
         Raises:
             NotFoundError: There is no such schedule.

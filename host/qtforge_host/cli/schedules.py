@@ -60,14 +60,14 @@ def list_schedules(session: Session, as_json: bool) -> None:
 @journal_option
 @click.pass_obj
 def show(session: Session, name: str, as_json: bool) -> None:
-    """Show a schedule, what became of its last planned times, and the next ones."""
+    """Show a schedule, the outcomes of its last planned times, and the next ones."""
     found = _use(session, lambda client: client.show(name))
     _print(found, as_json=as_json)
 
 
 @schedules.command()
 @click.argument("name")
-@click.option("--reason", default="", help="Why, for those who look.")
+@click.option("--reason", default="", help="Why, for its history.")
 @json_option
 @journal_option
 @click.pass_obj

@@ -19,7 +19,7 @@ from qtforge_sdk.validation import FieldError
 __all__ = ["RetentionRule", "RetentionSettings", "read_retention"]
 
 _FOREVER: Final = "forever"
-_LEAST_S: Final = 60.0  # whoever waits for a run reads its result after its end
+_LEAST_S: Final = 60.0  # a client that waits for a run reads its result after its end
 _MOST_KEPT: Final = 10_000
 
 

@@ -172,7 +172,7 @@ class LimitLease:
 
         One is that of the first request that waits, where it waits for a token alone: if another
         process got the place meanwhile, this one would have tokens without a place, the other
-        one a place without tokens, and neither would get on.
+        one a place without tokens, and neither would proceed.
         """
         using, waiting = self._usage()
         return using + (self._awaits_token and waiting > 0 and using < self._held)

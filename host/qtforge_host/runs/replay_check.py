@@ -45,7 +45,7 @@ _QUIET_PASSES: Final = 30  # of the event loop without a step, after which no br
 _ENDS: Final = (RunFinished, CompensationStarted, RunCancelRequested)
 
 Verdict = Literal["same", "continues", "asks more", "diverged"]
-"""What became of a replay; only ``diverged`` keeps a run from being continued."""
+"""The verdict of a replay; only ``diverged`` keeps a run from being continued."""
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +179,7 @@ def _verdict(
     *,
     in_time: bool,
 ) -> Replayed:
-    """Return what became of the code."""
+    """Return how the code continued the run."""
     if not in_time:
         why = "the code waits for something that is neither a step, nor time, nor an event"
         return _diverged(state, run.replay_guard.last, why)

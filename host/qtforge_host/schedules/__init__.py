@@ -1,1 +1,1 @@
-"""Schedules: when workflows are started by the clock, and what came of each planned time."""
+"""Schedules: when the clock starts workflows, and the outcome of each planned time."""

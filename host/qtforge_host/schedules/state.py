@@ -1,4 +1,4 @@
-"""What became of the planned times of each schedule; all processes of a journal share it."""
+"""The outcomes of the planned times of each schedule; all processes of a journal share them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ScheduleContendedError(StorageError):
 
 
 class PlannedTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of a planned time.
+    """A planned time and its outcome.
 
     Attributes:
         at: The planned time, in UTC.
@@ -65,7 +65,7 @@ class PlannedTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class ScheduleState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a schedule did.
+    """What a schedule has done.
 
     Attributes:
         planned: The last planned time that is dealt with, in UTC; before the first, when the

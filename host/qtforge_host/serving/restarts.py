@@ -53,7 +53,7 @@ class Stop:
     Attributes:
         ending: Set when the process is to end.
         reload: Set when the configuration is to be read again.
-        served: What is told of the first signal that ends the process, and of the second.
+        served: Is notified of the first signal that ends the process, and of the second.
     """
 
     def __init__(self) -> None:

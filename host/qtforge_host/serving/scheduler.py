@@ -86,7 +86,7 @@ class Scheduler:
     Args:
         schedules: Those that count.
         runs: Starts and ends their runs.
-        states: What became of planned times before.
+        states: The outcomes of earlier planned times.
         clock: The time; that of the journal where several processes have the schedules.
     """
 

@@ -39,7 +39,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CrashReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a run whose process died before and after each of its writes.
+    """The outcomes of a run whose process died before and after each of its writes.
 
     Attributes:
         workflow: The workflow's name.

@@ -112,7 +112,7 @@ class Instance:
     async def _handle(
         self, snapshot: Snapshot, received: ReceivedEvent, trace: Trace
     ) -> tuple[str, Call | None]:
-        """Take an event and advance; return what became of it, and the call to make."""
+        """Take an event and advance; return its outcome, and the call to make."""
         is_end = received.name.startswith(_CHILD) and isinstance(received.data, dict)
         if is_end and self._machine.is_cancelled(snapshot, received.data.get("run_id")):
             outcome = "the machine had cancelled the workflow"

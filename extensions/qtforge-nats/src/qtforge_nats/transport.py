@@ -428,7 +428,7 @@ class NatsTransport:
         elif call.listener is not None and not call.answered.done():
             try:
                 call.listener(frame.done, frame.total, frame.text)
-            except Exception:  # noqa: BLE001 - the call goes on
+            except Exception:  # noqa: BLE001 - the call continues
                 _LOG.exception("progress of a call could not be shown")
 
     async def _on_event(self, message: Msg) -> None:

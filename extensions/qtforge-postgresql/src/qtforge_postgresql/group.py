@@ -1,8 +1,8 @@
 """Group commit: all waiting jobs as one transaction, and most of them as one statement.
 
 What keeps a process out that was believed dead is the row of its owner. Each group begins by
-updating that row, which locks it; whoever takes over the runs of a dead process deletes the row
-first. So the epochs of runs need no lock of their own: only their owner changes them, and it
+updating that row, which locks it; a process that takes over the runs of a dead one deletes the
+row first. So the epochs of runs need no lock of their own: only their owner changes them, and it
 writes with one connection.
 """
 

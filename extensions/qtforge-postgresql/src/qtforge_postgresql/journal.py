@@ -92,9 +92,9 @@ class _Open:
 class PostgresqlJournal:
     """Implements `qtforge_sdk.journal.Journal`.
 
-    It has three connections: one writes, one reads, and one keeps the lease and hears of other
-    processes' writes. A connection that is lost is made again, and what was being written is
-    written once.
+    It has three connections: one writes, one reads, and one keeps the lease and is notified
+    of other processes' writes. A connection that is lost is made again, and what was being
+    written is written once.
 
     Args:
         settings: With the address.

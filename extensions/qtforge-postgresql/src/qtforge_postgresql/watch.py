@@ -1,9 +1,9 @@
-"""`Watch`: the thread that keeps this process's lease, and hears of other processes' writes.
+"""`Watch`: the thread that keeps this process's lease, and is notified of other writes.
 
 A sign of life renews the lease, and asks whether there may be new messages. An idle process gives
 one with each look for runs to take, in the same transaction, and the thread gives those that are
-due in between. Where the server tells of new messages (LISTEN), they are heard of at once; through
-a pooler in transaction mode it does not, and the asking suffices.
+due in between. Where the server notifies of new messages (LISTEN), they are noticed at once;
+through a pooler in transaction mode it does not, and the questions suffice.
 """
 
 from __future__ import annotations

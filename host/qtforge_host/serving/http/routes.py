@@ -193,7 +193,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="GET", path="/v1/schedules/{name}", name="showSchedule", scope="read",
         handler=schedules.show_schedule, answers={200: documents.ScheduleDocument},
-        summary="Show a schedule, what became of its last planned times, and the next ones.",
+        summary="Show a schedule, the outcomes of its last planned times, and the next ones.",
     ),
     Endpoint(
         method="POST", path="/v1/schedules/{name}/pause", name="pauseSchedule", scope="operate",
