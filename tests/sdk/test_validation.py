@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import Annotated, Any, Generic, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 import msgspec
 import pytest
@@ -139,6 +139,13 @@ def test_text_of_the_wrong_form_is_shown_with_an_example() -> None:
     assert lines("x", Annotated[str, msgspec.Meta(pattern="^y$")]) == [
         "expected str matching regex '^y$'"
     ]
+
+
+def test_a_text_that_is_no_choice_has_the_nearest_or_all_of_them_as_its_fix() -> None:
+    policy = dict[str, Literal["skip", "queue"] | None]
+    assert lines({"a": "queu"}, policy) == ["a: invalid enum value 'queu'; did you mean 'queue'?"]
+    assert lines({"a": "x"}, policy) == ["a: invalid enum value 'x'; use one of skip, queue"]
+    assert lines({"a": 1}, policy) == ["a: expected str | null, got int"]
 
 
 def test_unknown_keys_are_errors_where_the_caller_forbids_them() -> None:

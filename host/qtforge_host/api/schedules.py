@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 _SHOWN: Final = 10
+_POLL_S: Final = 0.5  # before the ends of runs are looked at again
 _FIRST: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -100,6 +102,10 @@ class SpanReversedError(RunError):
             f"it is from {since} to {until}",
             "give the earlier time first",
         )
+
+
+def _ignore(_: PlannedRow) -> None:
+    pass
 
 
 @contextlib.asynccontextmanager
@@ -224,6 +230,8 @@ class ScheduleClient:
         until: datetime.datetime,
         dry_run: bool = False,
         again: bool = False,
+        jobs: int | None = None,
+        on_row: Callable[[PlannedRow], None] = _ignore,
     ) -> ScheduleRuns:
         """Queue the runs of planned times of the past.
 
@@ -237,6 +245,9 @@ class ScheduleClient:
             until: The last one is at that moment or earlier.
             dry_run: Whether only to tell which there are.
             again: Whether to start also those that were started before, as new runs.
+            jobs: At most so many of these runs are unfinished at once: the next one is queued
+                when another has ended. None queues all at once.
+            on_row: Called with each planned time as soon as it is dealt with.
 
         Raises:
             NotFoundError: There is no such schedule.
@@ -256,18 +267,26 @@ class ScheduleClient:
         state = await states.get(name)
         known = {each.at: each.run_id for each in (state.past if state else ()) if each.run_id}
         mark = uuid.uuid4().hex if again else ""
-        rows = []
+        rows: list[PlannedRow] = []
+        running: Sequence[str] = ()
         for planned in times:
             run_id = schedule.run_id(planned, again=mark)
             if planned in known and not again:
-                rows.append(PlannedRow(at=planned, outcome="there", run_id=known[planned]))
+                row = PlannedRow(at=planned, outcome="there", run_id=known[planned])
             elif dry_run:
                 there = await self._is_there(run_id)
-                outcome = "there" if there else "planned"
-                rows.append(PlannedRow(at=planned, outcome=outcome, run_id=run_id))
+                row = PlannedRow(at=planned, outcome="there" if there else "planned", run_id=run_id)
             else:
-                rows.append(await self._enqueue(schedule, planned, run_id, "backfilled"))
-                await self._note(states, name, now, rows[-1])
+                while jobs is not None and len(running) >= jobs:
+                    running = await self._still_unfinished(running)
+                    if len(running) >= jobs:
+                        await asyncio.sleep(_POLL_S)
+                row = await self._enqueue(schedule, planned, run_id, "backfilled")
+                await self._note(states, name, now, row)
+            if jobs is not None and row.run_id is not None and not dry_run:
+                running = [*running, *await self._still_unfinished([row.run_id])]
+            rows.append(row)
+            on_row(row)
         return ScheduleRuns(schedule=name, runs=rows)
 
     async def _enqueue(
@@ -297,9 +316,12 @@ class ScheduleClient:
 
     async def _unfinished(self, state: ScheduleState | None) -> Sequence[str]:
         """Return the runs of a schedule that have not ended."""
+        return await self._still_unfinished(() if state is None else state.unfinished)
+
+    async def _still_unfinished(self, run_ids: Sequence[str]) -> Sequence[str]:
         journal = await self._parts.journal()
         found = []
-        for run_id in state.unfinished if state is not None else ():
+        for run_id in run_ids:
             with contextlib.suppress(RunNotFoundError):
                 if (await journal.summary(run_id)).status in UNFINISHED:
                     found.append(run_id)

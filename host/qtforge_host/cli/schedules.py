@@ -48,9 +48,10 @@ def list_schedules(session: Session, as_json: bool) -> None:
     table(
         ("SCHEDULE", "WORKFLOW", "WHEN", "NEXT", "LAST RUN"),
         (
-            (each.name, each.workflow, _rhythm(each), _next(each), each.last_run or "")
+            (each.name, each.workflow, _rhythm(each), _next_briefly(each), each.last_run or "")
             for each in rows
         ),
+        whole=("NEXT", "LAST RUN"),
     )
 
 
@@ -113,23 +114,44 @@ def trigger(session: Session, name: str, force: bool, as_json: bool) -> None:
 @click.option("--to", "until", required=True, metavar="TIME", help="The last planned time.")
 @click.option("--dry-run", is_flag=True, help="Only show which runs there would be.")
 @click.option("--again", is_flag=True, help="Also those that were started before, as new runs.")
+@click.option(
+    "--jobs", type=click.IntRange(1), metavar="N",
+    help="At most so many unfinished at once; the command waits. All at once without it.",
+)  # fmt: skip
 @json_option
 @journal_option
 @click.pass_obj
 def backfill(
-    session: Session, name: str, since: str, until: str, dry_run: bool, again: bool, as_json: bool
+    session: Session,
+    name: str,
+    since: str,
+    until: str,
+    dry_run: bool,
+    again: bool,
+    jobs: int | None,
+    as_json: bool,
 ) -> None:
     """Queue the runs of planned times of the past; serve or a worker executes them.
 
     A TIME is a date or a time, such as 2026-11-01 or 2026-11-01T06:30, in the schedule's time
-    zone. What was started for a planned time is not started again.
+    zone. What was started for a planned time is not started again; so with --jobs the command
+    may be ended, and given again.
     """
     first, last = _moment("--from", since), _moment("--to", until)
+    shows_rows = jobs is not None and not dry_run and not as_json
+
+    def show_row(row: PlannedRow) -> None:
+        if shows_rows:
+            echo(f"{_when(row.at)}  {row.outcome:<10}  {row.run_id or row.why}")
+
     found = _use(
         session,
-        lambda client: client.backfill(name, since=first, until=last, dry_run=dry_run, again=again),
+        lambda client: client.backfill(
+            name, since=first, until=last, dry_run=dry_run, again=again, jobs=jobs, on_row=show_row
+        ),
     )
-    _print_runs(found, as_json=as_json)
+    if not shows_rows or not found.runs:
+        _print_runs(found, as_json=as_json)
 
 
 @schedules.command()
@@ -198,7 +220,7 @@ def _print(found: ScheduleDocument, *, as_json: bool) -> None:
         _times(found.past)
     if found.coming:
         echo()
-        echo("next times")
+        echo("next times" if each.paused_at is None else "next times, were it not paused")
         for moment in found.coming:
             echo(f"  {_when(moment)}")
 
@@ -245,6 +267,15 @@ def _next(row: ScheduleRow) -> str:
     if row.paused_at is not None:
         return f"paused: {row.paused_why}" if row.paused_why else "paused"
     return "never" if row.next is None else _when(row.next)
+
+
+def _next_briefly(row: ScheduleRow) -> str:
+    if row.paused_at is not None:
+        return "paused"
+    if row.next is None:
+        return _next(row)
+    is_often = row.every_s is not None and row.every_s % 60
+    return f"{row.next.astimezone():%Y-%m-%d %H:%M{':%S' if is_often else ''}}"
 
 
 def _when(moment: datetime.datetime) -> str:

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import zip_longest
 from typing import Final
 
@@ -23,10 +23,20 @@ _LEAST: Final = 6  # to which a column shrinks at most
 _PART: Final = re.compile(r"[^ ./_-]*[./_-]+|[^ ./_-]+")
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table."""
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], *, whole: Collection[str] = ()
+) -> None:
+    """Print a table.
+
+    Args:
+        header: The titles.
+        rows: The cells.
+        whole: The titles of columns such as times, which are wrapped only where nothing else
+            helps.
+    """
     titles = [style(title, bold=True) for title in header]
-    for line in table_lines(titles, [list(row) for row in rows], terminal_width()):
+    kept = [at for at, title in enumerate(header) if title in whole]
+    for line in table_lines(titles, [list(row) for row in rows], terminal_width(), kept):
         echo(line)
 
 
@@ -38,7 +48,10 @@ def terminal_width() -> int | None:
 
 
 def table_lines(
-    header: Sequence[str], rows: Sequence[Sequence[str]], most: int | None
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    most: int | None,
+    whole: Collection[int] = (),
 ) -> list[str]:
     """Return the lines of a table.
 
@@ -46,13 +59,14 @@ def table_lines(
         header: The titles.
         rows: The cells; one that `style` has made is not wrapped.
         most: How wide it may be; None for as wide as its content.
+        whole: The numbers of columns that are wrapped only where nothing else helps, from 0.
 
     >>> table_lines(["NAME", "WHY"], [["a", "one two three"]], 14)
     ['NAME  WHY', 'a     one two', '      three']
     """
     widths = [max(map(_width, column)) for column in zip(header, *rows, strict=True)]
     if most is not None:
-        _shrink(widths, header, rows, most)
+        _shrink(widths, header, rows, most, whole)
     lines = []
     for row in (header, *rows):
         cells = [
@@ -97,7 +111,11 @@ def _parts(word: str, most: int) -> list[str]:
 
 
 def _shrink(
-    widths: list[int], header: Sequence[str], rows: Sequence[Sequence[str]], most: int
+    widths: list[int],
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    most: int,
+    whole: Collection[int],
 ) -> None:
     """Make columns narrower, the widest first, until they fit or can't be narrower."""
     columns = [[plain(cell) for cell in column] for column in zip(header, *rows, strict=True)]
@@ -117,8 +135,13 @@ def _shrink(
         max(min(width, _LEAST), _width(title)) for width, title in zip(widths, header, strict=True)
     ]
     spare = most - len(_GAP) * (len(widths) - 1)
-    for least in (map(max, words, narrow), map(max, parts, narrow), titles):
-        floor = list(least)
+    kept = [width if at in whole else 0 for at, width in enumerate(widths)]
+    for floor in (
+        [*map(max, words, narrow, kept)],
+        [*map(max, parts, narrow, kept)],
+        [*map(max, titles, kept)],
+        titles,
+    ):
         while sum(widths) > spare:
             open_ = [at for at, width in enumerate(widths) if width > floor[at] and not fixed[at]]
             if not open_:

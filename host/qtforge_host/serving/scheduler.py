@@ -22,6 +22,7 @@ _PUNCTUAL: Final = datetime.timedelta(minutes=1)
 _LARGE: Final = datetime.timedelta(hours=3)
 _OFTEN: Final = datetime.timedelta(hours=1)
 _NOBODY: Final = "no process was there that starts its runs"
+_MOST_WHY: Final = 500  # characters: a hundred reasons are kept in one small value
 _FEW: Final = 20  # runs whose ends are looked for where nothing depends on them
 _AGAIN_S: Final = 5.0  # before a start that was refused, or has to wait, is tried again
 _LONGEST_S: Final = 30.0  # one sleep: then the clock is looked at again, which may have jumped
@@ -74,7 +75,7 @@ def _counts_anew(schedule: Schedule, planned: datetime.datetime, back: datetime.
 
 
 class _Refused(Exception):
-    """A run can't be started yet."""
+    """A run can't be started yet; the reason is its text."""
 
 
 class Scheduler:
@@ -103,7 +104,7 @@ class Scheduler:
         self._clock = clock
         self._next: dict[str, datetime.datetime] = {}  # when there is something to do again
         self._looked: dict[str, datetime.datetime] = {}
-        self._refused: dict[str, datetime.datetime] = {}  # planned times that did not start yet
+        self._refused: dict[str, str] = {}  # why a schedule's last planned time did not start yet
 
     async def run(self) -> None:
         """Start what is planned, until cancelled."""
@@ -198,11 +199,12 @@ class Scheduler:
                 has_fired = True
                 try:
                     state = await self._fire(schedule, state, planned)
-                except _Refused:  # it is tried again, as long as its policy allows
-                    self._refused[name] = planned
+                except _Refused as error:  # it is tried again, as long as its policy allows
+                    self._refused[name] = str(error)
                     return state
             else:
-                missed.append(PlannedTime(at=planned, outcome="missed", why=_NOBODY))
+                why = self._refused.get(name, _NOBODY)
+                missed.append(PlannedTime(at=planned, outcome="missed", why=why))
         state = await self._miss(schedule, state, missed)
         self._refused.pop(name, None)
         if state.resumed:
@@ -272,9 +274,10 @@ class Scheduler:
         except RunExistsError:  # started here and killed then, or by another process
             return
         except QtForgeError as error:
-            if self._refused.get(name) != planned:
+            why = f"it could not be started: {error}"[:_MOST_WHY]
+            if self._refused.get(name) != why:
                 _LOG.error("the schedule %s can't start %s yet: %s", name, schedule.workflow, error)
-            raise _Refused from None
+            raise _Refused(why) from None
         _LOG.info("the schedule %s starts the run %s", name, run_id)
 
     async def _finish(

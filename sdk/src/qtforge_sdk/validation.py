@@ -7,6 +7,7 @@ path of its key, and the known key that a misspelt one resembles.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import re
 import types
 import typing
@@ -177,7 +178,9 @@ def _failure(value: object, target: Any, path: str, strict: bool) -> FieldError 
             shown = f"{value[:_SHOWN]!r}{'…' if len(value) > _SHOWN else ''}"
             what = f"{shown} has the wrong form"
             return FieldError(path=where.removeprefix("."), what=what, fix=fix)
-        return FieldError(path=where.removeprefix("."), what=what[:1].lower() + what[1:])
+        choices = [] if at or not isinstance(value, str) else _choices(target)
+        fix = did_you_mean(value, choices) if choices else ""
+        return FieldError(path=where.removeprefix("."), what=what[:1].lower() + what[1:], fix=fix)
     return None
 
 
@@ -294,6 +297,19 @@ def _example(target: Any) -> object:
     if typing.get_origin(target) in (typing.Union, types.UnionType):
         return next((found for each in args if (found := _example(each)) is not None), None)
     return None
+
+
+def _choices(target: Any) -> list[str]:
+    """Return the texts that an annotation accepts; none where it also accepts others."""
+    found: list[str] = []
+    for kind in alternatives(target):
+        if typing.get_origin(kind) is typing.Literal:
+            found += [each for each in typing.get_args(kind) if isinstance(each, str)]
+        elif isinstance(kind, type) and issubclass(kind, enum.Enum):
+            found += [each.value for each in kind if isinstance(each.value, str)]
+        elif kind is str:
+            return []
+    return found
 
 
 def alternatives(target: Any) -> Iterator[Any]:

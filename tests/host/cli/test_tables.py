@@ -79,6 +79,13 @@ def test_a_text_is_broken_between_words_then_after_separators_then_anywhere(
     assert wrapped(text, most) == lines
 
 
+def test_a_column_that_is_kept_whole_is_wrapped_only_where_nothing_else_helps() -> None:
+    header, row = ["NAME", "NEXT"], ["one two three four", "2026-11-30 17:45"]
+    assert table_lines(header, [row], 28, whole=[1])[1] == "one two     2026-11-30 17:45"
+    assert table_lines(header, [row], 24, whole=[1])[1] == "one     2026-11-30 17:45"
+    assert max(map(len, table_lines(header, [row], 18, whole=[1]))) <= 18
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_listing_fits_the_terminal(environment: dict[str, str], width: int) -> None:
     shown = in_terminal(width, environment, "workflows", "list")

@@ -237,6 +237,8 @@ def test_a_workflow_that_is_not_there_is_told_and_the_others_go_on(
     asyncio.run(run_for(schedules("0 * * * *"), started, memory, start=START, seconds=7200))
     assert caplog.text.count("can't start w") == 2
     assert memory.state.run_id is None
+    (missed,) = memory.state.past
+    assert (missed.outcome, "it could not be started: " in missed.why) == ("missed", True)
 
 
 class FailingJournal(MemoryJournal):

@@ -92,6 +92,10 @@ def test_a_run_is_triggered_unless_one_is_unfinished_and_made_up_for_the_past(
     assert (wrong.returncode, "ends before it starts" in wrong.stderr) == (2, True)
     server = serving.serve()
     until(lambda: serving.done.count("quick often") >= 4)
+    one_by_one = serving.cli("schedules", "backfill", "often", "--again", "--jobs", "1", *span[:-1])
+    assert [line.split()[3] for line in one_by_one.stdout.splitlines()] == ["backfilled"] * 2
+    first, _ = (server.run(line.split()[-1]) for line in one_by_one.stdout.splitlines())
+    assert first["status"] == "succeeded"  # it had ended before the second one was queued
     (serving.folder / "go").touch()
     until(lambda: not shown(serving, "slow")["unfinished"])
     assert server.run(run["run_id"])["status"] == "succeeded"
