@@ -29,7 +29,7 @@ __all__ = [
     "GraphBlock",
     "GraphStage",
     "by_needs",
-    "cycle_of",
+    "cycles_of",
     "ends_of",
     "with_ancestors",
 ]
@@ -68,21 +68,30 @@ def ends_of(stages: Sequence[GraphStage]) -> list[str]:
     return [stage.name for stage in stages if stage.name not in needed]
 
 
-def cycle_of(stages: Sequence[GraphStage]) -> list[str]:
-    """Return the names along a cycle of needs, each needing the next; [] without one.
+def cycles_of(stages: Sequence[GraphStage]) -> list[list[str]]:
+    """Return cycles of needs, the names along each, every one needing the next.
 
-    >>> cycle_of([GraphStage(name="a", needs=("b",)), GraphStage(name="b", needs=("a",))])
-    ['a', 'b', 'a']
+    Each stage is in one of them at most, and without the needs that close them there are none.
+
+    >>> cycles_of([GraphStage(name="a", needs=("b",)), GraphStage(name="b", needs=("a", "b"))])
+    [['b', 'b'], ['a', 'b', 'a']]
     """
     names = {stage.name for stage in stages}
     needs = {stage.name: [each for each in stage.needs if each in names] for stage in stages}
-    try:
-        graphlib.TopologicalSorter(needs).prepare()
-    except graphlib.CycleError as error:
-        found: list[str] = error.args[1][::-1]
-        first = min(range(len(found) - 1), key=lambda place: found[place])
-        return [*found[first:-1], *found[: first + 1]]
-    return []
+    cycles = [[name, name] for name, needed in needs.items() if name in needed]
+    for name, _ in cycles:
+        needs[name] = [each for each in needs[name] if each != name]
+    while True:
+        try:
+            graphlib.TopologicalSorter(needs).prepare()
+        except graphlib.CycleError as error:
+            found: list[str] = error.args[1][::-1]
+            first = min(range(len(found) - 1), key=lambda place: found[place])
+            cycles.append([*found[first:-1], *found[: first + 1]])
+            for name in found:  # what is left has the other ones
+                needs.pop(name, None)
+            continue
+        return cycles
 
 
 class Ancestors(Collection[str]):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from qtforge_builtin_plugins.orchestrators.needs import (
     GraphBlock,
     GraphStage,
-    cycle_of,
+    cycles_of,
     ends_of,
     with_ancestors,
 )
@@ -194,11 +194,13 @@ class _Checks:
                     fix = did_you_mean(need, names - {stage.name})
                     where = f"{path}[{place}].needs[{position}]"
                     self.checker.problem(where, f"there is no stage '{need}'", fix)
-        cycle = cycle_of(stages)
-        if cycle:
-            place = next(place for place, stage in enumerate(stages) if stage.name == cycle[0])
+        cycles = cycles_of(stages)
+        places = {stage.name: place for place, stage in enumerate(stages)}
+        for cycle in cycles:
             what = f"the stages need each other: {' -> '.join(cycle)}"
-            self.checker.problem(f"{path}[{place}].needs", what, "remove one of these needs")
+            fix = "remove one of these needs"
+            self.checker.problem(f"{path}[{places[cycle[0]]}].needs", what, fix)
+        if cycles:
             everything = frozenset(names)
             return iter([(stage, everything) for stage in stages])
         return iter(with_ancestors(stages))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from msgspec.structs import replace
 
-from qtforge_host.api.documents import Amended
+from qtforge_host.api.documents import Amended, Patches
 from qtforge_host.api.errors import TooManyRunsError
 from qtforge_host.api.event_outcome import EventOutcome
 from qtforge_host.api.extras import SCHEDULES, check_installed
@@ -115,6 +115,22 @@ class RunClient(RunStore):
         self._stays = stays
         self._max_runs = max_runs
         self._ids = RunIds()
+
+    async def patches(self, workflow: str) -> Patches:
+        """Count what a workflow's unfinished runs do with the changes of its code.
+
+        Args:
+            workflow: The workflow's name.
+
+        Raises:
+            WorkflowNotFoundError: It has no runs, and is not here.
+            WorkflowInvalidError: It has no runs, and its definition has problems.
+        """
+        found = await super().patches(workflow)
+        journal = await self._parts.journal()
+        if not found.patches and not await journal.runs(RunQuery(workflow=workflow, limit=1)):
+            await self.host.definition(workflow)  # else a misspelt name would have no runs
+        return found
 
     @property
     def schedules(self) -> ScheduleClient:

@@ -124,7 +124,11 @@ def patches(session: Session, name: str, as_json: bool) -> None:
 
     async def counted() -> Patches:
         async with open_store(session.settings) as runs:
-            return await runs.patches(name)
+            found = await runs.patches(name)
+        if found.patches or found.unfinished:
+            return found
+        async with session.client() as client:  # whether there is such a workflow
+            return await client.patches(name)
 
     found = event_loop.run(counted())
     if as_json:

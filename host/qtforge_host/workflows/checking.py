@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from qtforge_host.expressions.compiler import Expressions
@@ -35,6 +35,7 @@ from qtforge_sdk.validation import UNKNOWN_KEY, did_you_mean
 __all__ = ["Checker", "WorkflowChecker", "check", "checked_input", "find_cycle"]
 
 _SHOWN: Final = 200  # characters of a value
+_MOST_NAMED: Final = 20  # inputs in one error
 _STAGE_MEMBERS: Final = dict.fromkeys(StepResult.__struct_fields__)
 _RUN_MEMBERS: Final = dict.fromkeys(("id", "workflow", "started_at"))
 
@@ -384,27 +385,52 @@ def checked_input(
         evaluator: Evaluates the conditions of the definition's checks.
 
     Raises:
-        RunInputError: An input is unknown, missing or not accepted; the first one is named.
+        RunInputError: Inputs are unknown, missing or not accepted; all of them are named.
         ExpressionError: A condition is too costly.
     """
     whole = {**definition.defaults, **given}
+    wrong: list[RunInputError] = []
     if definition.inputs is not None:
-        for key in whole:
-            if key not in definition.inputs:
-                raise _unknown(definition.name, key, [*definition.inputs])
+        known = [*definition.inputs]
+        wrong = [_unknown(definition.name, key, known) for key in whole if key not in known]
     if isinstance(definition.inputs, Mapping):
-        whole = {
-            name: _accepted(definition, name, spec, whole, evaluator)
-            for name, spec in definition.inputs.items()
-        }
-    for check in definition.checks:
-        if not _holds(check, whole, evaluator):
-            is_secret = _is_secret(check.input, definition.secret_names)
-            value = "this value" if is_secret else _value(check.input, whole)
-            found = f"can't be {value}" if value else "is missing"
-            what = f"the input '{check.input}' of '{definition.name}' {found}"
-            raise RunInputError(definition.name, check.input, what, f"give {check.wants}")
+        kept = {}
+        for name, spec in definition.inputs.items():
+            try:
+                kept[name] = _accepted(definition, name, spec, whole, evaluator)
+            except RunInputError as error:
+                wrong.append(error)
+        whole = kept
+    if not wrong:  # a check presumes that there are the inputs, of their types
+        wrong = [*_failed_checks(definition, whole, evaluator)]
+    if len(wrong) > 1:
+        name = definition.name
+        lines = [f"{each.what}: {each.fix}" for each in wrong[:_MOST_NAMED]]
+        if len(wrong) > _MOST_NAMED:
+            lines.append(f"and {len(wrong) - _MOST_NAMED} more")
+        what = f"{len(wrong)} inputs of '{name}' are not accepted"
+        raise RunInputError(name, wrong[0].key, what, "", "\n".join(lines))
+    if wrong:
+        raise wrong[0]
     return whole
+
+
+def _failed_checks(
+    definition: Definition, given: Mapping[str, Any], evaluator: Evaluator
+) -> Iterator[RunInputError]:
+    """Give the first failure of each input; a part of one that has failed is not looked at."""
+    failed: list[str] = []
+    for check in definition.checks:
+        if any(f"{check.input}.".startswith(f"{each}.") for each in failed):
+            continue
+        if _holds(check, given, evaluator):
+            continue
+        failed.append(check.input)
+        is_secret = _is_secret(check.input, definition.secret_names)
+        value = "this value" if is_secret else _value(check.input, given)
+        found = f"can't be {value}" if value else "is missing"
+        what = f"the input '{check.input}' of '{definition.name}' {found}"
+        yield RunInputError(definition.name, check.input, what, f"give {check.wants}")
 
 
 def _accepted(

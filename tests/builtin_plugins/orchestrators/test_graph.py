@@ -233,6 +233,17 @@ def test_validation_finds_cycles_unknown_names_and_what_is_out_of_reach(
     assert "the stages need each other: a -> a" in problems(workflows, itself)
 
 
+def test_every_cycle_is_found(workflows: WorkflowKit, steps: Steps) -> None:
+    several = (
+        stage("a", 'needs = ["b"]') + stage("b", 'needs = ["a", "b"]') + stage("c", 'needs = ["d"]')
+        + stage("d", 'needs = ["c", "a"]') + stage("e", 'needs = ["e", "c"]')
+    )  # fmt: skip
+    text = problems(workflows, several)
+    for cycle in ("a -> b -> a", "b -> b", "c -> d -> c", "e -> e"):
+        assert f"the stages need each other: {cycle} " in text
+    assert "stages[4].needs: the stages need each other: e -> e" in text
+
+
 def test_a_long_chain_of_stages_runs_and_is_checked(workflows: WorkflowKit, steps: Steps) -> None:
     text = stage("s0") + "".join(stage(f"s{n}", f'needs = ["s{n - 1}"]') for n in range(1, 300))
     workflows.add(HEAD + text)

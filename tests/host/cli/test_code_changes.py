@@ -114,6 +114,17 @@ def test_patches_say_which_runs_keep_the_old_code(shop: Shop) -> None:
     assert (row["new"], row["old"], row["not_asked"], row["old_can_go"]) == (1, 1, 1, False)
 
 
+def test_patches_of_a_workflow_that_is_not_there_are_an_error_with_the_nearest_name(
+    shop: Shop,
+) -> None:
+    said = shop("workflows", "patches", "ordr")
+    assert (said.code, "did you mean 'order'?" in said.err) == (3, True), said.err
+    shop.runs(("a", {"book": ...}, True))
+    shop.change('"order"', '"sale"')
+    gone = shop("workflows", "patches", "order")
+    assert (gone.code, "order: 0 unfinished" in gone.out) == (0, True), gone.err
+
+
 def test_the_old_code_can_go_when_every_unfinished_run_does_the_new(shop: Shop) -> None:
     new = {"book": None, PATCH: True, "reserve": None}
     shop.runs(("a", new, False), ("b", {"book": None, PATCH: False, **PAID}, True))

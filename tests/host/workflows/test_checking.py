@@ -212,12 +212,14 @@ def test_typed_inputs_are_kept_in_one_form_and_what_is_not_given_is_there() -> N
 @pytest.mark.parametrize(
     ("given", "what", "fix"),
     [
-        ({}, "the input 'day' of 'typed' is missing", "give a date such as 2026-11-30"),
-        ({"day": "soon"}, "the input 'day' of 'typed' can't be 'soon'",
+        ({"pin": "1234"}, "the input 'day' of 'typed' is missing",
          "give a date such as 2026-11-30"),
-        ({"day": "2026-11-30", "limit": 500}, "the input 'limit' of 'typed' can't be 500",
+        ({"day": "soon", "pin": "1234"}, "the input 'day' of 'typed' can't be 'soon'",
+         "give a date such as 2026-11-30"),
+        ({"day": "2026-11-30", "limit": 500, "pin": "1234"},
+         "the input 'limit' of 'typed' can't be 500",
          "give an integer of at most 100"),
-        ({"day": "2026-11-30", "limit": "9" * 10_000},
+        ({"day": "2026-11-30", "limit": "9" * 10_000, "pin": "1234"},
          f"the input 'limit' of 'typed' can't be '{'9' * 59}…", "give an integer of at most 100"),
         ({"day": "2026-11-30", "pin": "abc"}, "the input 'pin' of 'typed' can't be this value",
          "give a string with at least 4 characters"),
@@ -230,6 +232,44 @@ def test_a_typed_input_that_is_not_accepted_says_what_is(
     with pytest.raises(RunInputError) as raised:
         checked_input(catalog.get("typed").definition, given, Evaluator(Expressions()))
     assert (raised.value.what, raised.value.fix) == (what, fix)
+
+
+SEVERAL_CHECKS = """\
+name = "several"
+kind = "sequential"
+checks = [
+  { input = "a", condition = "has(input.a)", wants = "a table" },
+  { input = "a.b", condition = "has(input.a.b)", wants = "its part" },
+  { input = "c", condition = "input.c > 1", wants = "more than 1" },
+]
+[[stages]]
+name = "one"
+operation = "a.b"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "names"),
+    [
+        (TYPED, {"limit": "many", "dya": "2026-01-01"}, ["dya", "day", "limit", "pin"]),
+        (SEVERAL_CHECKS, {"c": 1}, ["a", "c"]),
+        (CHECKED, {f"x{number}": 1 for number in range(1000)}, [f"x{n}" for n in range(20)]),
+    ],
+)
+def test_all_wrong_inputs_are_named_at_once(
+    text: str, given: Mapping[str, Any], names: list[str]
+) -> None:
+    catalog, _ = checker(text)
+    (workflow,) = catalog.names()
+    with pytest.raises(RunInputError) as raised:
+        checked_input(catalog.get(workflow).definition, given, Evaluator(Expressions()))
+    error = raised.value
+    named = [line for line in error.why.splitlines() if not line.startswith("and ")]
+    assert (error.key, error.fix) == (names[0], "")
+    assert error.what.endswith(f"inputs of '{workflow}' are not accepted")
+    for name, line in zip(names, named, strict=True):
+        assert f"'{name}'" in line
+    assert (error.why.splitlines()[-1] == "and 980 more") == (len(given) == 1000)
 
 
 def test_an_expression_with_an_input_that_is_not_declared_is_a_problem() -> None:

@@ -75,17 +75,18 @@ class RunInputError(RunError):
 
     Args:
         workflow: The workflow.
-        key: The key of the input that is wrong.
+        key: The key of the input that is wrong; of several, the first.
         what: What is wrong with it.
         fix: What is accepted.
+        why: Where several are wrong: each of them, one in a line.
     """
 
     code = "run.invalid_input"
     exit_code = 2
     http_status = 422
 
-    def __init__(self, workflow: str, key: str, what: str, fix: str, /) -> None:
-        super().__init__(what, "", fix)
+    def __init__(self, workflow: str, key: str, what: str, fix: str, why: str = "", /) -> None:
+        super().__init__(what, why, fix)
         self.workflow = workflow
         self.key = key
 
