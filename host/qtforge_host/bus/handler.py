@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from qtforge_host.bus.frames import Call
+from qtforge_host.bus.message_errors import message_errors
 from qtforge_host.bus.processes import ProcessWorkers, WorkerDiedError, WorkerFailedError
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import QueueFull, WorkerThreads
@@ -213,8 +214,9 @@ class Handler:
         try:
             return convert(message, self._message_type)
         except msgspec.ValidationError as error:
-            why = f"{self.plugin} {self.version} takes {_type_name(self._message_type)}: {error}"
-            raise InvalidMessageError(self.topic, why) from error
+            takes = f"{self.plugin} {self.version} takes {_type_name(self._message_type)}"
+            why = message_errors(message, self._message_type, error)
+            raise InvalidMessageError(self.topic, f"{takes}: {why}") from error
 
     def context(self, envelope: Envelope, listener: ProgressListener | None) -> OperationContext:
         """Return the context of a call."""

@@ -14,6 +14,7 @@ import msgspec
 
 from qtforge_host.bus.exchange import Exchange
 from qtforge_host.bus.handler import Handler, Predicate
+from qtforge_host.bus.message_errors import message_errors
 from qtforge_host.bus.policy import RequestPolicy
 from qtforge_host.bus.remote_handler import RemoteHandler
 from qtforge_host.bus.routes import Route
@@ -216,7 +217,8 @@ class MessageBus:
         try:
             return convert(response, response_type)
         except msgspec.ValidationError as error:
-            raise InvalidMessageError(topic, str(error), "response") from error
+            why = message_errors(response, response_type, error)
+            raise InvalidMessageError(topic, why, "response") from error
 
     def send(
         self, envelope: Envelope, listener: ProgressListener | None = None

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import msgspec
 
 from qtforge_host.bus.handler import Predicate
+from qtforge_host.bus.message_errors import message_errors
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.cancellation import DeadlineExceeded, rest_of
@@ -305,4 +306,5 @@ class Mailbox:
         try:
             return convert(message, self._message_type)
         except msgspec.ValidationError as error:
-            raise InvalidMessageError(self.pattern, str(error)) from error
+            why = message_errors(message, self._message_type, error)
+            raise InvalidMessageError(self.pattern, why) from error

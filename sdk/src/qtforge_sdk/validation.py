@@ -220,7 +220,9 @@ def _table_errors(
             inner = _join(path, name)
             yield from _errors(value[name], annotation, inner, strict, forbid_unknown)
         elif required and name not in meant:  # one that is misspelt is not missing as well
-            yield FieldError(path=_join(path, name), what="is missing", fix=f"add '{name}'")
+            near = nearest(name, [str(key) for key in value if key not in fields])
+            fix = f"rename '{near}'" if near else f"add '{name}'"
+            yield FieldError(path=_join(path, name), what="is missing", fix=fix)
 
 
 def _join(path: str, key: object) -> str:

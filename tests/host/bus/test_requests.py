@@ -50,7 +50,7 @@ async def test_mappings_and_dataclasses_are_converted(it: Bench) -> None:
 async def test_a_message_that_does_not_fit_names_the_field(it: Bench) -> None:
     echo = Echo()
     await it.add(echo, "echo", "1.2.0")
-    with pytest.raises(InvalidMessageError, match=r"\$\.number") as caught:
+    with pytest.raises(InvalidMessageError, match="number: expected int, got str") as caught:
         await it.bus.request("note.echo", {"text": "a", "number": "one"})
     assert (caught.value.topic, caught.value.role) == ("note.echo", "message")
     assert echo.given == []
