@@ -17,10 +17,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from qtforge_builtin_plugins.orchestrators.failing import Fail
 from qtforge_builtin_plugins.orchestrators.stages import (
     Block,
     Case,
-    Fail,
     OnFailure,
     Reduce,
     Stage,

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from qtforge_builtin_plugins.orchestrators.failing import Fail
 from qtforge_sdk import Definition, Duration
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import POOL_NAME
@@ -19,7 +20,6 @@ from qtforge_sdk.records import POOL_NAME
 __all__ = [
     "Block",
     "Case",
-    "Fail",
     "OnFailure",
     "Reduce",
     "Repeat",
@@ -36,7 +36,6 @@ OnFailure = Literal["stop", "cancel", "continue"]
 ``continue``: those that do not need the failed one are executed.
 """
 
-_CODE: Final = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+(?!\n)$"
 _SHARE: Final = r"^[0-9]{1,3}(\.[0-9]+)?%(?!\n)$"
 
 
@@ -100,18 +99,6 @@ class Reduce(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     initial: Any = None
     value: Any
-
-
-class Fail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Fail the run on purpose.
-
-    Attributes:
-        code: The code of the run's error, such as ``job.broken``.
-        message: A template of its message.
-    """
-
-    code: Annotated[str, msgspec.Meta(pattern=_CODE, examples=["job.broken"])]
-    message: str
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

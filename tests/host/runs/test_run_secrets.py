@@ -334,6 +334,31 @@ def test_the_end_of_a_started_run_tells_the_secret_by_reference(room: Any, kind:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_receiver_of_an_event_has_the_secrets_that_it_refers_to(room: Any, kind: str) -> None:
+    async def receiver(run: Run) -> Any:
+        event = await run.wait_event("told")
+        await run.request("after", "safe.use", {"it": event["it"]})
+
+    async def parent(run: Run) -> Any:
+        it = await reference(run, kind)
+        told = await run.start_workflow("receiver", {}, step="begun", event="ended")
+        await run.send_event([told], "told", {"it": it}, step="send")
+        return (await run.wait_event("ended"))["status"]
+
+    async def main() -> None:
+        async with room() as it:
+            it.script(receiver, "receiver")
+            state = await it.execute(
+                it.script(parent, secret_inputs=("password",)), given_for(kind)
+            )
+            assert (state.status, state.result) == ("succeeded", "succeeded"), state.error
+            it.assert_true("after")
+            await it.assert_hidden(state)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("name", "given", "place"),
     [

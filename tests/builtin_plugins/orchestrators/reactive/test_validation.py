@@ -196,3 +196,117 @@ def test_only_an_action_that_starts_a_workflow_can_be_cancelled() -> None:
     )
     assert "did you mean 'begin'?" in found["actions.stop.action"]
     assert "no action of the type 'workflow' named 'stop'" in found["actions.wrong.action"]
+
+
+def acting(action: dict[str, Any], **others: dict[str, Any]) -> dict[str, str]:
+    """Return the problems of a machine with an action."""
+    go = {"from": "a", "trigger": "go", "to": "end", "actions": ["it"]}
+    return problems(made({"a": {}, **END}, go, actions={"it": action, **others}))
+
+
+@pytest.mark.parametrize(
+    ("action", "path", "said"),
+    [
+        ({"type": "if", "condition": "data.x", "then": ["itt"]}, "then", "did you mean 'it'?"),
+        ({"type": "if", "condition": "data.x", "else": ["no"]}, "else", "no action 'no'"),
+        ({"type": "if", "condition": "dat.x > 1", "then": ["act"]}, "condition", "dat"),
+        ({"type": "if", "condition": "true"}, "", "does nothing"),
+        ({"type": "if", "condition": "true", "then": ["it"]}, "", "leads to itself"),
+        ({"type": "foreach", "items": "${data.x}", "actions": ["no"]}, "actions", "no action"),
+        ({"type": "foreach", "items": 3, "actions": ["act"]}, "items", "it is no list"),
+        ({"type": "foreach", "items": "data.x", "actions": ["act"]}, "items", "it is no list"),
+        ({"type": "foreach", "items": "${nothing}", "actions": ["act"]}, "items", "nothing"),
+        ({"type": "foreach", "items": [], "item": "a..b"}, "item", "not a path"),
+        ({"type": "foreach", "items": [], "index": "[0]"}, "index", "not a path"),
+        ({"type": "set", "values": {"a[x]": 1}}, "values.a[x]", "not a path"),
+        ({"type": "set", "values": {"a[${no.x}]": 1}}, "values.a[${no.x}]", "no"),
+        ({"type": "send", "event": "x y", "target": "r"}, "event", "not the name of an event"),
+        ({"type": "send", "event": "", "target": "r"}, "event", "must have a name"),
+        ({"type": "send", "event": "${no}", "target": "r"}, "event", "no"),
+        ({"type": "send", "event": "x", "target": "#act"}, "target", "no action of the type"),
+        ({"type": "send", "event": "x", "target": ""}, "target", "it names no run"),
+        ({"type": "send", "event": "x", "target": "${event.by}"}, "target", "by"),
+        ({"type": "send", "event": "x"}, "event", "no transition takes 'x'"),
+        ({"type": "send", "event": "x", "target": "r", "data": "${no}"}, "data", "no"),
+        ({"type": "raise", "event": "x..y"}, "event", "not the name of an event"),
+        ({"type": "timer", "after": "1s", "event": "go", "timer": "${no}"}, "timer", "no"),
+    ],
+)
+def test_what_is_wrong_with_an_action_is_told_with_its_path(
+    action: dict[str, Any], path: str, said: str
+) -> None:
+    found = acting(action, **ACTION)
+    assert said in found[f"actions.it.{path}".removesuffix(".")]
+
+
+def test_actions_that_lead_to_each_other_are_found() -> None:
+    found = acting(
+        {"type": "foreach", "items": [1], "actions": ["other"]},
+        other={"type": "if", "condition": "true", "then": ["it"]},
+    )
+    assert sorted(found) == ["actions.it", "actions.other"]
+
+
+@pytest.mark.parametrize(
+    ("states", "path", "said"),
+    [
+        ({"a": {"result": 1}}, "states.a.result", "only a final state"),
+        ({"a": {"fail": {"code": "x.y", "message": ""}}}, "states.a.fail", "ends the machine"),
+        (
+            {"a": {"states": {"f": {"final": True, "fail": {"code": "x.y", "message": ""}}}}},
+            "states.a.states.f.fail",
+            "ends the machine",
+        ),
+        (
+            {"end": {"final": True, "result": 1, "fail": {"code": "x.y", "message": ""}}},
+            "states.end.result",
+            "so it has no result",
+        ),
+        (
+            {"end": {"final": True, "fail": {"code": "x.y", "message": "${no}"}}},
+            "states.end.fail.message",
+            "no",
+        ),
+        ({"end": {"final": True, "result": {"x": "${no}"}}}, "states.end.result.x", "no"),
+        ({"a": {"timeout": "${no}"}}, "states.a.timeout", "no"),
+        ({"a": {"states": {"x": {}, "y": {}}, "initial": ["x", "y"]}}, "states.a.initial", "never"),
+        ({"a": {"states": {"x": {}}, "initial": []}}, "states.a.initial", "names no state"),
+        ({"a": {"states": {"x": {}}, "initial": "end"}}, "states.a.initial", "no state within"),
+    ],
+)
+def test_what_is_wrong_with_a_state_is_told_with_its_path(
+    states: dict[str, Any], path: str, said: str
+) -> None:
+    ways = [("a", "go", "end"), ("a", "timer.expired", "end")]
+    found = problems(made({"a": {}, **END} | states, *ways))
+    assert said in found[path]
+
+
+def test_a_good_machine_with_all_of_them_has_no_problem() -> None:
+    actions = {
+        "each": {"type": "foreach", "items": "${data.rows}", "index": "i", "actions": ["look"]},
+        "look": {"type": "if", "condition": "data.item.n > 1", "then": ["tell"], "else": ["put"]},
+        "tell": {"type": "send", "event": "x.${data.i}", "target": "#child", "data": "${data.i}"},
+        "put": {"type": "set", "values": {"rows[${data.i}].n": "${event.sender}"}},
+        "child": {"type": "workflow", "workflow": "w", "result": "runs.child"},
+    }
+    states: dict[str, Any] = {
+        "a": {"entry": ["child"], "timeout": "${data.hours}h", "initial": ["r2", "s1"], "states": {
+            "p": {"parallel": True, "states": {
+                "r": {"states": {"r1": {}, "r2": {}, "r3": {"final": True, "result": 1}}},
+                "s": {"states": {"s1": {}, "s2": {"final": True, "result": "${data.i}"}}},
+            }}},
+        },
+        "bad": {"final": True, "fail": {"code": "x.y", "message": "${instance.parent}"}},
+        **END,
+    }  # fmt: skip
+    ways: list[Any] = [
+        {"from": "a", "trigger": "go", "actions": ["each"]},
+        ("r2", "next", "r3"),
+        ("r2", "before", "r1"),
+        ("r1", "next", "r2"),
+        ("s1", "next", "s2"),
+        {"from": "a", "trigger": "done.state.p", "to": "end"},
+        {"from": "a", "trigger": "timer.expired", "to": "bad"},
+    ]
+    assert problems(made(states, *ways, actions=actions), ["w"]) == {}
