@@ -79,7 +79,7 @@ class _Commands(click.Group):
             if ctx.resilient_parsing or cmd_name.startswith("-"):
                 return None
             return _import("contributed:contributed")(cmd_name, tuple(_COMMANDS))  # type: ignore[no-any-return]
-        return _import(target)  # type: ignore[no-any-return]
+        return _import("texts:refuse_bad_texts")(_import(target))  # type: ignore[no-any-return]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

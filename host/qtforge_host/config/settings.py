@@ -44,6 +44,7 @@ _FILES: Final = re.compile(
     r"file:///[^?#\s]+|(?:s3|gs|az|abfss?)://(?:[^/?#\[\]\s]+@)?[A-Za-z0-9][\w.-]*(?:[/?][^#\s]*)?",
     re.ASCII,
 )
+_LONGEST_NAME: Final = 200  # characters of a schedule's name
 _JOURNAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(?P<address>://.*)?", re.DOTALL)
 
 
@@ -271,7 +272,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ConfigError: It is neither; the text does not repeat it, as it may contain a password.
         """
         changed = msgspec.structs.replace(self, journal=journal, journal_option=option)
-        if _JOURNAL.fullmatch(journal) is None:
+        if _JOURNAL.fullmatch(journal) is None or not journal.isprintable():
             raise ConfigError(
                 changed.journal_source,
                 "it is neither the name nor the address of a journal",
@@ -301,7 +302,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ConfigError: It is no address; the text does not repeat it, as it may contain a secret.
         """
         changed = msgspec.structs.replace(self, bus=bus, bus_option=option)
-        if bus and _BUS.fullmatch(bus) is None:
+        if bus and (_BUS.fullmatch(bus) is None or not bus.isprintable()):
             raise ConfigError(
                 changed.bus_source,
                 "it is not the address of a bus",
@@ -566,6 +567,11 @@ def _topics(path: Path, document: Mapping[str, Any]) -> dict[str, TopicPolicy]:
 
 def _schedules(path: Path, document: Mapping[str, Any]) -> dict[str, ScheduleSettings]:
     tables = _table(document, "schedules", path)
+    for name in tables:
+        if not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
+            what = f"{name[:_LONGEST_NAME]!a} can't be the name of a schedule"
+            fix = f"give it 1 to {_LONGEST_NAME} characters, and no control characters"
+            raise ConfigError(f"{path}: schedules", what, fix)
     return {
         name: convert_table(
             _table(tables, name, path, "schedules."),

@@ -98,6 +98,48 @@ for words in json.load(sys.stdin):
 """
 
 
+BYTES = "a\udcffb"
+NO_TEXT = [
+    ("runs", "list", "--workflow", BYTES),
+    ("runs", "show", BYTES),
+    ("runs", "resume", BYTES),
+    ("runs", "pause", "last", "--reason", BYTES),
+    ("runs", "amend", "last", "--set", f"a.b={BYTES}"),
+    ("run", "quick", "--set", f"a={BYTES}"),
+    ("run", "quick", "--detach", "--pool", BYTES),
+    ("send", "last", BYTES),
+    ("send", "last", "go", "--event-id", BYTES),
+    ("bus", "request", BYTES),
+    ("bus", "publish", "a.b", "--set", f"a={BYTES}"),
+    ("schedules", "pause", "nightly", "--reason", BYTES),
+    ("schedules", "show", BYTES),
+    ("tokens", "create", "--scope", "read", "--name", BYTES),
+    ("pools", "pause", BYTES),
+    ("nodes", "show", BYTES),
+    ("plugins", "info", BYTES),
+    ("worker", "--node", BYTES),
+    ("--journal", BYTES, "runs", "list"),
+    ("--journal", f"postgresql://{BYTES}", "runs", "list"),
+    ("bus", "topics", "--bus", f"nats://{BYTES}"),
+]
+
+
+def test_an_argument_that_is_no_text_is_refused_before_anything_is_done(
+    environment: dict[str, str],
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_TURN],
+        input=json.dumps(NO_TEXT), capture_output=True, text=True, timeout=120, env=environment,
+    )  # fmt: skip
+    shown = done.stderr.split("2 END\n")
+    assert shown.pop() == ""
+    for words, text in zip(NO_TEXT, shown, strict=True):
+        *_, error = text.removesuffix("\n").split("\n")
+        what = text if "--journal" in words or "--bus" in words else error
+        assert "not UTF-8" in what or "address of" in what, (words, text)
+        assert "host itself" not in text, words
+
+
 def test_an_argument_that_is_refused_is_repeated_on_one_line(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -383,6 +383,25 @@ def test_an_address_of_files_is_taken_as_it_is(file: Path, text: str) -> None:
     assert load_settings(file, environ={}).files == text
 
 
+@pytest.mark.parametrize("name", ["a\\u001bb", "a\\nb", "\\u0000", "", "x" * 201, "\\u202e"])
+def test_a_schedule_whose_name_can_not_be_shown_or_stored_is_refused(file: Path, name: str) -> None:
+    file.write_text(f'[schedules."{name}"]\nworkflow = "w"\ncron = "@daily"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="can't be the name of a schedule"):
+        load_settings(file, environ={})
+    file.write_text('[schedules."team/für alle"]\nworkflow = "w"\ncron = "@daily"\n', "utf-8")
+    assert [*load_settings(file, environ={}).schedules] == ["team/für alle"]
+
+
+@pytest.mark.parametrize("address", ["postgresql://a\udcffb/c", "postgresql://a\x1bb/c"])
+def test_an_address_of_a_journal_or_a_bus_has_no_control_characters(
+    file: Path, address: str
+) -> None:
+    for variable in ("QTFORGE_JOURNAL", "QTFORGE_BUS"):
+        with pytest.raises(ConfigError) as caught:
+            load_settings(None, environ={variable: address})
+        assert "\x1b" not in str(caught.value)
+
+
 def test_files_of_runs_are_shared_by_machines_that_share_a_journal_and_a_folder(
     tmp_path: Path,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from qtforge_host.cli.session import journal_option
+from qtforge_host.cli.texts import refuse_bad_texts
 
 __all__ = ["runs"]
 
@@ -38,8 +39,7 @@ class _Runs(click.Group):
             return None
         module, _, attribute = target.partition(":")
         found: Any = importlib.import_module(f"qtforge_host.cli.runs.{module}")
-        command: click.Command = getattr(found, attribute)
-        return command
+        return refuse_bad_texts(getattr(found, attribute))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
