@@ -21,6 +21,7 @@ from benchmarks.report import as_document, as_markdown, as_plot, split_at_marker
 from benchmarks.requests import measure_requests
 from benchmarks.routing import measure_routing
 from benchmarks.runs import measure_runs
+from benchmarks.stages import measure_stages
 from benchmarks.startup import measure_startup
 from benchmarks.testing_kit import measure_testing
 
@@ -55,6 +56,7 @@ def main() -> None:
     print("measuring runs ...", file=sys.stderr)
     found += asyncio.run(measure_runs(options.rounds))
     found += asyncio.run(measure_fanning_out(options.rounds))
+    found += asyncio.run(measure_stages(options.rounds, long=options.large))
     print("measuring the test kit ...", file=sys.stderr)
     found += measure_testing(options.rounds)
     print("measuring aggregations ...", file=sys.stderr)

@@ -34,7 +34,7 @@ def test_the_benchmarks_run_and_give_a_figure_for_every_candidate(tmp_path: Path
     text = file.read_text(encoding="utf-8")
     for candidate in ("bus.request", "bus.publish", "blinker", "pyee", "PyPubSub", "pluggy",
                       "DBOS", "TaskFlow", "cel-python", "AsyncMachine", "python-statemachine",
-                      "crash_at_every_write",
+                      "crash_at_every_write", "a graph that is a chain", "foreach",
                       "plugins list", "--help"):  # fmt: skip
         assert candidate in text
     for candidate, reason in (

@@ -169,12 +169,16 @@ class _Scheduler:
         self._work = scope.work
         self._stages = cast("Callable[[], Sequence[GraphStage]]", stages)
         self._first = first
+        self._concurrency = concurrency
         self._places = Places(concurrency)
         self._planned: Sequence[GraphStage] = ()
         self._table: dict[str, GraphStage] = {}
         self._missing: dict[str, int] = {}  # how many needs of a stage have not ended
         self._dependents: dict[str, list[str]] = {}
-        self._taken: set[str] = set()  # the stages that are done now, or wait for a place
+        self._taken: set[str] = set()  # the stages that are done now, or wait for that
+        self._ready: collections.deque[str] = collections.deque()  # what no worker has taken
+        self._busy = 0  # workers
+        self._idle: collections.deque[asyncio.Future[None]] = collections.deque()
         self._ended: dict[str, Outcome] = {}
         self._failures: dict[str, StageFailedError] = {}
         # Why the scope is left: the run is paused, cancelled or cut off. What the journal holds is
@@ -273,8 +277,46 @@ class _Scheduler:
         """Do these stages, and all that become ready by their ends."""
         while len(ready) == 1:
             ready = await self._do(ready[0])
-        if ready:
+        if not ready:
+            return
+        if self._first is not None or self._work.resumed:
+            # What the journal holds is done at once, however many there are.
             await self._work.run.gather(*(self._all([name]) for name in ready))
+            return
+        self._enqueue(ready)
+        workers = min(self._concurrency, len(self._table) - len(self._ended))
+        await self._work.run.gather(*(self._work_off() for _ in range(workers)))
+
+    def _enqueue(self, ready: Sequence[str]) -> None:
+        self._ready += ready
+        self._taken.update(ready)
+
+    async def _work_off(self) -> None:
+        """Do one ready stage after the other, until nothing can become ready any more."""
+        while True:
+            while self._ready:
+                self._busy += 1
+                try:
+                    ready = await self._do(self._ready.popleft())
+                finally:
+                    self._busy -= 1
+                if ready:
+                    self._enqueue(ready)
+                    self._wake(len(self._ready) - 1)  # this one does the first itself
+            if not self._busy or self._left_by is not None:
+                self._wake(len(self._idle))
+                return
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(turn)
+            await turn
+
+    def _wake(self, count: int) -> None:
+        """Let so many idle workers look again."""
+        while count > 0 and self._idle:
+            turn = self._idle.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                count -= 1
 
     async def _do(self, name: str) -> list[str]:
         """Do a stage that is ready; return those that are ready since it has ended."""
@@ -356,5 +398,6 @@ class _Scheduler:
                 self._routed([name])
                 left += self._dependents.get(name, ())
         self._places.free_all()
+        self._wake(len(self._idle))
         if self._over is not None and not self._over.done():
             self._over.set_result(None)

@@ -889,14 +889,16 @@ class ActiveRun:
             # The others come to their own boundary, so that none of their work is lost.
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
-        finally:
-            self._gathering -= 1
+        except BaseException:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for step in steps:
                 if inspect.iscoroutine(step):
                     step.close()  # of a task that was cancelled before it began
+            raise
+        finally:
+            self._gathering -= 1
         if any(answer is _CUT for answer in answers):
             ended_itself = scope is not None and (scope.late or scope.has_enough)
             if not ended_itself and Branch.current(self.id) is not None:
