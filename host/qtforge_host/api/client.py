@@ -15,6 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from msgspec.structs import replace
 
+from qtforge_host.api.answers import (
+    POLL_S,
+    answered,
+    is_awaited,
+    refuse_ended,
+    refuse_finished,
+    until_paused,
+)
 from qtforge_host.api.documents import Amended, Patches
 from qtforge_host.api.errors import TooManyRunsError
 from qtforge_host.api.event_outcome import EventOutcome
@@ -34,7 +42,6 @@ from qtforge_host.runs.amendments import amend as check_amendment
 from qtforge_host.runs.amendments import amend_resting, amendment_outcome
 from qtforge_host.runs.children import cancel_family
 from qtforge_host.runs.engine import Engine, RunIds
-from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.reset import ResetAmendment, forked, reset_run
 from qtforge_host.runs.state import RunState
@@ -45,7 +52,7 @@ from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import AmendmentRefusedError, QtForgeError, RunError, WorkflowError
-from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Posted, RunQuery, RunSummary
+from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Posted, RunQuery
 from qtforge_sdk.journal_errors import RunExistsError, RunOwnedError
 from qtforge_sdk.records import (
     AmendmentRefused,
@@ -54,7 +61,6 @@ from qtforge_sdk.records import (
     RunCancelRequested,
     RunPaused,
     RunResumed,
-    RunStarted,
 )
 from qtforge_sdk.run_status import RECOVERABLE, RESTING
 
@@ -64,7 +70,6 @@ if TYPE_CHECKING:  # it needs an extra
 __all__ = ["RunClient"]
 
 _LOG: Final = logging.getLogger("qtforge.client")
-_POLL_S: Final = 0.05
 _ANSWER_RECORDS: Final = 100  # of a run, for the answer to an event: the cost of each is bounded
 _BEGIN_S: Final = 10.0  # in which a run that is resumed begins to execute
 _BEGIN_POLL_S: Final = 0.005
@@ -422,7 +427,7 @@ class RunClient(RunStore):
                     is_idle = shown_status(run) in _IDLE and not is_amid
                     if run.finished_at is not None or (is_idle and not until_end):
                         break
-                    await asyncio.sleep(_POLL_S)
+                    await asyncio.sleep(POLL_S)
         return await self._whole(run_id)
 
     async def send(
@@ -456,7 +461,7 @@ class RunClient(RunStore):
             RunEndedError: The run has ended.
         """
         journal = await self._parts.journal()
-        before = await _refuse_finished(journal, run_id)
+        before = await refuse_finished(journal, run_id)
         message = self._message("event", name=event, data=data, message_id=event_id)
         timeout_s = wait_seconds(timeout)
         if before.status == "paused" and not before.owner_alive:
@@ -474,8 +479,8 @@ class RunClient(RunStore):
         def received(records: Sequence[Record]) -> bool | None:
             return message.message_id in RunState.from_records(run_id, records).handled or None
 
-        answered = bool(await _answered(journal, before, receipt_s, received))
-        return EventOutcome.of(run_id, message, received=answered)
+        is_received = bool(await answered(journal, before, receipt_s, received))
+        return EventOutcome.of(run_id, message, received=is_received)
 
     async def cancel(
         self, run_id: str, *, reason: str = "", timeout: Duration = 10.0
@@ -499,7 +504,7 @@ class RunClient(RunStore):
             WorkflowError: It is to be compensated, and its workflow is not here.
         """
         journal = await self._parts.journal()
-        await _refuse_finished(journal, run_id)
+        await refuse_finished(journal, run_id)
         try:
             with self._reserved(run_id):
                 ended = await cancel_family(journal, run_id, by=self._by, reason=reason, at=_now())
@@ -528,14 +533,14 @@ class RunClient(RunStore):
             RunEndedError: The run has ended.
         """
         journal = await self._parts.journal()
-        await _refuse_finished(journal, run_id)
+        await refuse_finished(journal, run_id)
         message = self._message("pause", data={"reason": reason})
         try:
             with self._reserved(run_id):
                 await self._pause_here(journal, run_id, message, reason)
         except RunOwnedError:
             await self._post(run_id, message)
-            await _until_paused(journal, run_id, wait_seconds(timeout))
+            await until_paused(journal, run_id, wait_seconds(timeout))
         return await self.show(run_id)
 
     async def resume(
@@ -560,7 +565,7 @@ class RunClient(RunStore):
             WorkflowError: Its workflow can't run here.
         """
         durable = await self._parts.durable()
-        state = _refuse_ended(run_id, await durable.journal.tail(run_id))
+        state = refuse_ended(run_id, await durable.journal.tail(run_id))
         durable.engine.workflows.recorded(state)  # refused now rather than in the log
         await self._resume(durable, run_id, versions, note)
         return await self.wait(run_id, timeout)
@@ -578,7 +583,7 @@ class RunClient(RunStore):
         found = [
             run_id
             for run_id, each in reversed(free.items())
-            if each.parent not in free or not await _is_awaited(journal, run_id)
+            if each.parent not in free or not await is_awaited(journal, run_id)
         ]
         found += await journal.runs_with_pending(_ALL)
         found += await journal.due(await journal.now(), _ALL)
@@ -740,7 +745,7 @@ class RunClient(RunStore):
         """
         durable = await self._parts.durable()
         journal = durable.journal
-        state = _refuse_ended(run_id, await journal.tail(run_id))
+        state = refuse_ended(run_id, await journal.tail(run_id))
         workflows = durable.engine.workflows
         workflow = workflows.recorded(state)
         changes = _operations(patch, workflow)
@@ -752,9 +757,9 @@ class RunClient(RunStore):
             with self._reserved(run_id):
                 answer = await amend_resting(journal, workflows, run_id, changes, message, reason)
         except RunOwnedError:
-            before = await _refuse_finished(journal, run_id)
+            before = await refuse_finished(journal, run_id)
             await self._post(run_id, message)
-            answer = await _answered(
+            answer = await answered(
                 journal,
                 before,
                 wait_seconds(timeout),
@@ -840,13 +845,13 @@ class RunClient(RunStore):
     ) -> RunSnapshot:
         durable = await self._parts.durable()
         journal = durable.journal
-        state = _refuse_ended(run_id, await journal.tail(run_id))
+        state = refuse_ended(run_id, await journal.tail(run_id))
         durable.engine.workflows.recorded(state)  # refused before anything is recorded
         try:
             with self._reserved(run_id):
                 ownership = await journal.claim(run_id)
                 try:
-                    state = _refuse_ended(run_id, await journal.tail(run_id))
+                    state = refuse_ended(run_id, await journal.tail(run_id))
                     now = _now()
                     asked = RunCancelRequested(run_id=run_id, at=now, by=self._by, reason=reason)
                     records: list[Record] = [asked]
@@ -874,7 +879,7 @@ class RunClient(RunStore):
     ) -> None:
         ownership = await journal.claim(run_id)
         try:
-            if _refuse_ended(run_id, await journal.tail(run_id)).status != "paused":
+            if refuse_ended(run_id, await journal.tail(run_id)).status != "paused":
                 paused = RunPaused(
                     run_id=run_id, at=message.at, by=self._by, reason=reason,
                     message_id=message.message_id,
@@ -944,72 +949,6 @@ async def _accepted_with_secrets(
 
 def _operations(patch: Patch | PatchOf, workflow: Workflow) -> Sequence[dict[str, Any]]:
     return [dict(each) for each in (patch(workflow) if callable(patch) else patch)]
-
-
-async def _answered(
-    journal: Journal,
-    before: RunSummary,
-    timeout_s: float,
-    settled: Callable[[Sequence[Record]], T | None],
-) -> T | None:
-    """Wait until a run's records answer a message; None when the time is over first.
-
-    Args:
-        journal: The journal.
-        before: The run before the message was posted; only records after it are read.
-        timeout_s: The longest wait, in seconds.
-        settled: Returns the answer that these records contain, or None.
-
-    Raises:
-        RunEndedError: The run has ended without an answer, so there will be none.
-    """
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            while True:
-                records = await journal.records(before.run_id, before.records)
-                found = settled(records)
-                if found is not None:
-                    return found
-                _refuse_ended(before.run_id, records)
-                await asyncio.sleep(_POLL_S)
-    return None
-
-
-async def _until_paused(journal: Journal, run_id: str, timeout_s: float) -> None:
-    """Wait until a run is paused, is blocked or has ended, or the time is over."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            while True:
-                run = await journal.summary(run_id)
-                if run.status in RESTING or run.finished_at is not None:
-                    return
-                await asyncio.sleep(_POLL_S)
-
-
-async def _is_awaited(journal: Journal, run_id: str) -> bool:
-    """Return whether another run awaits a run, rather than having only started it."""
-    (first, *_) = await journal.records(run_id, limit=1)
-    return isinstance(first, RunStarted) and first.awaited_by is not None
-
-
-async def _refuse_finished(journal: Journal, run_id: str) -> RunSummary:
-    """Return a run that has not ended.
-
-    Raises:
-        RunNotFoundError: There is no such run.
-        RunEndedError: It has ended.
-    """
-    run = await journal.summary(run_id)
-    if run.finished_at is not None:
-        raise RunEndedError(run_id, run.status)
-    return run
-
-
-def _refuse_ended(run_id: str, records: Sequence[Record]) -> RunState:
-    state = RunState.from_records(run_id, records)
-    if state.finished is not None:
-        raise RunEndedError(run_id, state.finished.status)
-    return state
 
 
 def _merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -277,7 +277,7 @@ def test_an_amendment_of_a_run_that_ends_meanwhile_says_so_at_once(
             async def owned_until_then(*_: object) -> None:
                 raise RunOwnedError(run_id, "process 1")
 
-            monkeypatch.setattr(client, "_refuse_ended", lambda *_: before_its_end)
+            monkeypatch.setattr(client, "refuse_ended", lambda *_: before_its_end)
             monkeypatch.setattr(client, "amend_resting", owned_until_then)
             change = [{"op": "replace", "path": "/description", "value": "changed"}]
             async with asyncio.timeout(60):
@@ -299,7 +299,7 @@ def test_an_event_for_a_run_that_ends_without_it_is_refused_at_once(
             async def before_its_end(*_: object) -> RunSummary:
                 return before
 
-            monkeypatch.setattr(client, "_refuse_finished", before_its_end)
+            monkeypatch.setattr(client, "refuse_finished", before_its_end)
             async with asyncio.timeout(60):
                 with pytest.raises(RunEndedError):
                     await runs.send(run_id, "go", timeout=3600)
