@@ -21,12 +21,8 @@ _LOG: Final = logging.getLogger("qtforge.schedules")
 _PUNCTUAL: Final = datetime.timedelta(minutes=1)
 _LARGE: Final = datetime.timedelta(hours=3)
 _OFTEN: Final = datetime.timedelta(hours=1)
-<<<<<<< HEAD
-_NOBODY: Final = "no process was there that starts its runs"
-_MOST_WHY: Final = 500  # characters: a hundred reasons are kept in one small value
-=======
 _NOBODY: Final = "no process could start its runs"
->>>>>>> c5a60c4c (Refuse arguments that are not UTF-8 before anything is done)
+_MOST_WHY: Final = 500  # characters: a hundred reasons are kept in one small value
 _FEW: Final = 20  # runs whose ends are looked for where nothing depends on them
 _AGAIN_S: Final = 5.0  # before a start that was refused, or has to wait, is tried again
 _LONGEST_S: Final = 30.0  # one sleep: then the clock is looked at again, which may have jumped
