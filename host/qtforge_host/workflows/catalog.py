@@ -191,8 +191,10 @@ class Catalog:
         path = Path(name)
         if files and name.endswith(".toml") and path.is_file():
             return read_file(path, self._orchestrators)
-        fix = did_you_mean(name, self._known, "qtforge-host workflows list shows them")
-        raise WorkflowNotFoundError(name, fix)
+        otherwise = "qtforge-host workflows list shows them"
+        if files and name.endswith(".toml"):
+            otherwise = "there is no such file: check the path's spelling"
+        raise WorkflowNotFoundError(name, did_you_mean(name, self._known, otherwise))
 
     def readable(self, name: str) -> Workflow | None:
         """Return the workflow of a name; None where there is none, or it has problems."""

@@ -61,6 +61,10 @@ def test_an_unknown_name_gets_the_nearest_one_and_a_file_is_read(tmp_path: Path)
     file = tmp_path / "other.toml"
     file.write_text(GOOD)
     assert catalog.get(str(file)).definition.name == "good"
+    for files, fix in ((True, "there is no such file"), (False, "workflows list shows them")):
+        with pytest.raises(WorkflowNotFoundError) as error:
+            catalog.get("folder/absent.toml", files=files)
+        assert fix in error.value.fix
 
 
 def test_a_file_that_cannot_be_read_is_a_problem_and_no_crash(tmp_path: Path) -> None:
