@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted(path.parent for path in (ROOT / "sample_plugins").glob("*/pyproject.toml"))
+EXAMPLE = ROOT / "examples" / "pen_shop"
 SETUPTOOLS = "setuptools>=77"
 PIP_TIMEOUT_S = 300
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -18,6 +19,7 @@ pytestmark = [pytest.mark.venv, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted(path.parent for path in (ROOT / "sample_plugins").glob("*/pyproject.toml"))
+REPOSITORY = ROOT / "examples" / "pen_shop"  # a plugin author's, to copy
 
 
 def distribution_name(source: Path) -> str:
@@ -62,16 +64,16 @@ def terminal(installation: Installation) -> Terminal:
     return Terminal(installation)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: str(path.name))
+@pytest.mark.parametrize("sample", [*SAMPLES, REPOSITORY], ids=lambda path: str(path.name))
 def test_its_own_tests_pass_with_the_kit_and_no_other_plugin(
     sample: Path, new_installation: Any
 ) -> None:
     alone = new_installation(sample.name)
     copy = alone.copy(sample)
     alone.install("qtforge-host[testing]", f"{distribution_name(sample)}[test]")
-    (copy / "tests").mkdir()
-    for test in (sample / "tests").glob("*.py"):
-        (copy / "tests" / test.name).write_text(test.read_text(encoding="utf-8"))
+    shutil.copytree(
+        sample / "tests", copy / "tests", ignore=shutil.ignore_patterns("__pycache__")
+    )
     done = subprocess.run(
         [str(alone.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         capture_output=True,
