@@ -85,7 +85,7 @@ class Wheelhouse:
         sources = [
             copy_source(ROOT / "sdk", scratch),
             f"{copy_source(ROOT, scratch)}[testing]",
-            *(f"{copy_source(sample, scratch)}[test]" for sample in SAMPLES),
+            *(f"{copy_source(sample, scratch)}[test]" for sample in (*SAMPLES, EXAMPLE)),
             write_plugin(
                 scratch, "acme-greeter", plugins={"acme-greeter": "Greeter"}, source=GREETER
             ),

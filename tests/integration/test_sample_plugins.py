@@ -71,9 +71,7 @@ def test_its_own_tests_pass_with_the_kit_and_no_other_plugin(
     alone = new_installation(sample.name)
     copy = alone.copy(sample)
     alone.install("qtforge-host[testing]", f"{distribution_name(sample)}[test]")
-    shutil.copytree(
-        sample / "tests", copy / "tests", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(sample / "tests", copy / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     done = subprocess.run(
         [str(alone.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         capture_output=True,

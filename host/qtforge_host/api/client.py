@@ -47,6 +47,7 @@ from qtforge_host.runs.reset import ResetAmendment, forked, reset_run
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Durable
 from qtforge_host.runs.versions import VersionPolicy
+from qtforge_host.workflows.catalog import PythonOrchestrator
 from qtforge_host.workflows.checking import checked_input
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
@@ -70,6 +71,7 @@ if TYPE_CHECKING:  # it needs an extra
 __all__ = ["RunClient"]
 
 _LOG: Final = logging.getLogger("qtforge.client")
+_BRIEF_S: Final = 2.0  # in which a process that is there handles what a resting run waits for
 _ANSWER_RECORDS: Final = 100  # of a run, for the answer to an event: the cost of each is bounded
 _BEGIN_S: Final = 10.0  # in which a run that is resumed begins to execute
 _BEGIN_POLL_S: Final = 0.005
@@ -454,7 +456,7 @@ class RunClient(RunStore):
             event_id: An event with the same id is handled once; None for a new id.
             timeout: How long to wait.
             receipt_timeout: How long to wait for a run that is not a state machine; None for
-                ``timeout``.
+                ``timeout``. One that rests and waits for the event is given two seconds at least.
 
         Raises:
             RunNotFoundError: There is no such run.
@@ -475,12 +477,17 @@ class RunClient(RunStore):
         if before.stateful and durable is not None and self._stays:
             durable.supervisor.wake(run_id)
         receipt_s = timeout_s if receipt_timeout is None else wait_seconds(receipt_timeout)
+        awaited = before.accepts if before.status == "waiting" else ()
+        is_code = before.kind == PythonOrchestrator.kind
+        is_executed = is_code and before.status == "running" and before.owner_alive
+        if event in awaited or is_executed:  # a run that waits for it takes it at once
+            receipt_s = max(receipt_s, min(timeout_s, _BRIEF_S))
 
         def received(records: Sequence[Record]) -> bool | None:
             return message.message_id in RunState.from_records(run_id, records).handled or None
 
         is_received = bool(await answered(journal, before, receipt_s, received))
-        return EventOutcome.of(run_id, message, received=is_received)
+        return EventOutcome.of(run_id, message, received=is_received, waits_for=awaited)
 
     async def cancel(
         self, run_id: str, *, reason: str = "", timeout: Duration = 10.0

@@ -357,7 +357,7 @@ class ResumedRuns(Versioned, frozen=True, kw_only=True):
 
 
 class InboxRow(Part, frozen=True, kw_only=True):
-    """A run that waits for a person."""
+    """A run that waits for a person; ``accepts`` has the events that code in Python waits for."""
 
     run_id: str
     workflow: str
@@ -365,6 +365,7 @@ class InboxRow(Part, frozen=True, kw_only=True):
     state: str
     since: datetime.datetime
     machine: MachineDocument | None
+    accepts: list[str] = []
 
 
 class InboxDocument(Versioned, frozen=True, kw_only=True):
@@ -383,12 +384,16 @@ class RecordsDocument(Versioned, frozen=True, kw_only=True):
 
 
 class EventSent(Versioned, frozen=True, kw_only=True):
-    """How an event was handled; the fields after ``received`` are of state machines."""
+    """How an event was handled; the fields after ``waits_for`` are of state machines.
+
+    ``waits_for`` has the events that the code of a run waited for when this one was sent.
+    """
 
     run_id: str
     event: str
     event_id: str
     received: bool
+    waits_for: list[str] | msgspec.UnsetType = msgspec.UNSET
     taken: bool | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType | None = msgspec.UNSET
     transitions: list[str] | msgspec.UnsetType = msgspec.UNSET

@@ -26,6 +26,7 @@ class EventOutcome:
         checkpoint: Of a state machine: the state that the event led to; else None.
         run: Of a state machine: the run after that; else None.
         paused: Whether the run is paused, and handles the event once it is resumed.
+        waits_for: The events that the run waited for when it was sent.
     """
 
     run_id: str
@@ -35,6 +36,7 @@ class EventOutcome:
     checkpoint: CheckpointSaved | None = None
     run: RunSnapshot | None = None
     paused: bool = False
+    waits_for: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -46,6 +48,7 @@ class EventOutcome:
         checkpoint: CheckpointSaved | None = None,
         run: RunSnapshot | None = None,
         paused: bool = False,
+        waits_for: tuple[str, ...] = (),
     ) -> Self:
         """Return the outcome of a message that holds an event; see the class."""
         return cls(
@@ -56,11 +59,12 @@ class EventOutcome:
             checkpoint=checkpoint,
             run=run,
             paused=paused,
+            waits_for=waits_for,
         )
 
     def document(self) -> EventSent:
         """Return it as ``send --json`` prints it."""
-        facts: dict[str, Any] = {}
+        facts: dict[str, Any] = {"waits_for": [*self.waits_for]} if self.waits_for else {}
         if self.checkpoint is not None and self.run is not None:
             move = move_of(self.checkpoint)
             facts = {

@@ -53,12 +53,22 @@ async def list_inbox(
 async def _row(journal: Journal, workflow_of: WorkflowOf, summary: RunSummary) -> InboxRow:
     records = await journal.tail(summary.run_id)
     state = RunState.from_records(summary.run_id, records)
-    if state.checkpoint is None or not (
+    if state.checkpoint is not None and not (
         state.checkpoint.label_since or state.checkpoint.trace.get("entered")
     ):  # an earlier version saved it
         # Only the rest of its history tells since when it is in its state.
         records = await journal.records(summary.run_id)
         state = RunState.from_records(summary.run_id, records)
+    if state.checkpoint is None:  # code in Python, which waits for events by their names
+        return InboxRow(
+            run_id=summary.run_id,
+            workflow=summary.workflow,
+            document=document_name(state) or None,
+            state=summary.label,
+            since=summary.waiting_since or summary.started_at,
+            machine=None,
+            accepts=[each for each in summary.accepts if _is_a_persons(each)],
+        )
     read = workflow_of(state)
     offers = offers_of(read, state.checkpoint) if read is not None else ()
     return InboxRow(

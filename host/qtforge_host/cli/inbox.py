@@ -49,7 +49,7 @@ def inbox(
     for each in page.inbox:
         about = "  ".join(filter(None, (each.document, each.workflow)))
         since = f"{each.since.astimezone():%Y-%m-%d %H:%M:%S}"
-        echo(f"{style(about, bold=True)}  {each.state} since {since}")
+        echo(f"{style(about, bold=True)}  {each.state or 'waits'} since {since}")
         for command in _commands(each):
             echo(f"  {command}")
     if page.next is not None:
@@ -61,4 +61,5 @@ def inbox(
 def _commands(row: InboxRow) -> list[str]:
     accepts = [] if row.machine is None else row.machine.accepts
     known = [each.command for each in accepts if each.command is not None]
+    known += [shlex.join(["qtforge-host", "send", row.run_id, event]) for event in row.accepts]
     return known or [f"qtforge-host runs show {row.run_id}"]

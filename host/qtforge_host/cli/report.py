@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -57,6 +58,7 @@ def run_lines(
         lines += [f"    warning: {each}" for each in _new_warnings(step, reported)]
     if run.finished_at is None:
         lines += machine_lines(run, offers)
+        lines += _awaited_lines(run)
     for undone in run.compensations.values():
         word = _COMPENSATIONS.get(undone.status, undone.status)
         lines.append(f"  {state(word)} {undone.name}{_reason(undone.error)}")
@@ -65,6 +67,17 @@ def run_lines(
     if run.summary:
         lines.append(f"  {run.summary}")
     return lines
+
+
+def _awaited_lines(run: RunState) -> list[str]:
+    """Return the events that the code of a run waits for, with the command for each."""
+    if run.checkpoint is not None or run.status != "waiting":
+        return []
+    width = max((len(event) for event in run.accepts), default=0)
+    return [
+        f"  waits for {event:<{width}}  {shlex.join(['qtforge-host', 'send', run.run_id, event])}"
+        for event in run.accepts
+    ]
 
 
 def _step(step: StepResult, states: int, names: int) -> str:

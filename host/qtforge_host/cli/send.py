@@ -87,10 +87,20 @@ def _handled(outcome: EventOutcome, as_json: bool) -> int:
     return 0 if move.taken and outcome.run.error is None else FAILED
 
 
+def _kept(outcome: EventOutcome) -> str:
+    """Return what becomes of an event that the code of a run has not received."""
+    if outcome.received or outcome.paused or not outcome.waits_for:
+        return ""
+    if outcome.event in outcome.waits_for:
+        return ", which continues with it once a process such as 'serve' takes it"
+    others = " or ".join(f"'{each}'" for each in outcome.waits_for)
+    return f", which now waits for {others}, and is kept until it waits for this one"
+
+
 def _received(outcome: EventOutcome, wait: bool, timeout: str, as_json: bool) -> int:
     if not as_json:
         done = "was received by" if outcome.received else "is sent to"
-        echo(f"the event '{outcome.event}' {done} {outcome.run_id}")
+        echo(f"the event '{outcome.event}' {done} {outcome.run_id}{_kept(outcome)}")
         if outcome.paused:
             fix = f"qtforge-host runs resume {outcome.run_id}"
             echo(f"  the run is paused, and handles it once it is resumed: {fix}", err=True)

@@ -106,7 +106,7 @@ def list_runs(
                 each.workflow,
                 f"{each.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
                 _took(each),
-                (each.state or "") if each.finished_at is None else "",
+                _now(each),
             )
             for each in listed.runs
         ),
@@ -128,6 +128,15 @@ def _instant(option: str, text: str | None) -> datetime.datetime | None:
         raise click.UsageError(
             f"{option}: '{text}' is neither a duration (2h, 30d) nor a date (2026-01-31)"
         ) from error
+
+
+def _now(run: RunRow) -> str:
+    """Return a machine's state, or the events that a run in Python waits for."""
+    if run.finished_at is not None:
+        return ""
+    if run.state or run.status != "waiting" or not run.accepts:
+        return run.state or ""
+    return f"waits for {', '.join(run.accepts)}"
 
 
 def _took(run: RunRow) -> str:
