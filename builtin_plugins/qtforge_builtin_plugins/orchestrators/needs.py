@@ -363,14 +363,15 @@ class _Scheduler:
         return self._routed(ready)
 
     async def _outcome(self, stage: GraphStage, step: str, *, begun: bool) -> Outcome:
-        outcomes = [(need, self._ended[need]) for need in stage.needs]
-        if any(outcome in ("failed", "left out") for _, outcome in outcomes):
-            return "left out"
-        if not begun and self._is_closed:
+        ended = self._ended
+        for need in stage.needs:
+            if ended[need] in ("failed", "left out"):
+                return "left out"
+        if not begun and (self._failures or self._had_failed) and self._is_closed:
             return "left out"
         if stage.on_skipped == "skip":
-            for need, outcome in outcomes:
-                if outcome != "succeeded":
+            for need in stage.needs:
+                if (outcome := ended[need]) != "succeeded":
                     how = "was skipped" if outcome == "skipped" else "failed"
                     await self._scope.skip(stage, f"'{need}' {how}")
                     return "skipped"
@@ -382,10 +383,8 @@ class _Scheduler:
 
     @property
     def _is_closed(self) -> bool:
-        """Whether no stage may begin that has not begun."""
-        if self._first is not None or self._work.on_failure != "stop":
-            return False
-        return bool(self._failures) or self._had_failed
+        """Whether no stage may begin, since one has failed, that has not begun."""
+        return self._first is None and self._work.on_failure == "stop"
 
     def _leave(self, name: str, error: BaseException) -> None:
         """Leave out the stages that have not begun, since one was left by an exception."""
