@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import dataclasses
 import datetime
 import logging
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from msgspec.structs import replace
 
@@ -23,7 +25,7 @@ from qtforge_host.api.answers import (
     refuse_finished,
     until_paused,
 )
-from qtforge_host.api.documents import Amended, Patches
+from qtforge_host.api.documents import Amended, Patches, RunPlan
 from qtforge_host.api.errors import TooManyRunsError
 from qtforge_host.api.event_outcome import EventOutcome
 from qtforge_host.api.extras import SCHEDULES, check_installed
@@ -44,6 +46,7 @@ from qtforge_host.runs.children import cancel_family
 from qtforge_host.runs.engine import Engine, RunIds
 from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.reset import ResetAmendment, forked, reset_run
+from qtforge_host.runs.run_keys import Start
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Durable
 from qtforge_host.runs.versions import VersionPolicy
@@ -52,16 +55,33 @@ from qtforge_host.workflows.checking import checked_input
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
 from qtforge_sdk.durations import Duration, wait_seconds
-from qtforge_sdk.errors import AmendmentRefusedError, QtForgeError, RunError, WorkflowError
-from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Posted, RunQuery
-from qtforge_sdk.journal_errors import RunExistsError, RunOwnedError
+from qtforge_sdk.errors import (
+    AmendmentRefusedError,
+    QtForgeError,
+    RunError,
+    WorkflowError,
+    WorkflowNotFoundError,
+)
+from qtforge_sdk.journal import (
+    MOST_HOLDERS,
+    Admission,
+    InboxMessage,
+    Journal,
+    MessageKind,
+    Posted,
+    RunQuery,
+)
+from qtforge_sdk.journal_errors import RunDuplicateError, RunExistsError, RunOwnedError
 from qtforge_sdk.records import (
     AmendmentRefused,
     QueueEntry,
     RunAmended,
     RunCancelRequested,
+    RunKeys,
     RunPaused,
     RunResumed,
+    RunStarted,
+    StartedBy,
 )
 from qtforge_sdk.run_status import RECOVERABLE, RESTING
 
@@ -76,6 +96,7 @@ _ANSWER_RECORDS: Final = 100  # of a run, for the answer to an event: the cost o
 _BEGIN_S: Final = 10.0  # in which a run that is resumed begins to execute
 _BEGIN_POLL_S: Final = 0.005
 _SETTLE_S: Final = 5.0  # in which the workflows that a run has started may end with a command
+_TURN_S: Final = 0.25  # between two looks whether a run gets its place
 _ALL: Final = 1_000_000
 _IDLE: Final = RESTING | {"waiting", "interrupted"}
 
@@ -265,20 +286,25 @@ class RunClient(RunStore):
         *,
         key: str | None = None,
         run_id: str | None = None,
+        tags: Mapping[str, str] = MappingProxyType({}),
     ) -> str:
         """Start a run that executes in this process; return its id.
 
-        The journal holds the run then: it is resumed after a crash.
+        The journal holds the run then: it is resumed after a crash. Where the workflow has a unique
+        key, and there is a run with it, that run's id is returned.
 
         Args:
             workflow: The workflow's name, or the path of a TOML file.
             given: The run's input.
             key: An idempotency key: the same key starts one run, however often it is used.
             run_id: The run's id; None for a new one.
+            tags: Tags besides those of the workflow.
 
         Raises:
             WorkflowError: There is no such workflow, or it can't run here.
             RunInputError: The input is not what the workflow accepts.
+            TagsInvalidError: A tag can't be used.
+            RunConcurrencyError: There is no place for it, and it does not wait for one.
             TooManyRunsError: This process executes as many runs as it may.
             KeyInvalidError: The key can't be used.
             KeyReusedError: The key has started another workflow, or with another input.
@@ -289,10 +315,15 @@ class RunClient(RunStore):
         given = given or {}
         wanted = run_id if key is None else run_id_of(key)
         self._check_room(durable)
+        start = self._requested(tags)
         try:
             if durable.supervisor.active_runs.drains:  # another process begins it
-                return await durable.engine.enqueue(found, given, QueueEntry(), run_id=wanted)
-            return await durable.supervisor.start(found, given, run_id=wanted)
+                return await durable.engine.enqueue(
+                    found, given, QueueEntry(), run_id=wanted, start=start
+                )
+            return await durable.supervisor.start(found, given, run_id=wanted, start=start)
+        except RunDuplicateError as error:
+            return error.run_id
         except RunExistsError:
             if key is None or wanted is None:
                 raise
@@ -308,6 +339,7 @@ class RunClient(RunStore):
         priority: int = 0,
         not_before: datetime.datetime | None = None,
         key: str | None = None,
+        tags: Mapping[str, str] = MappingProxyType({}),
     ) -> str:
         """Store a run that ``serve`` executes when it has room for it; return the run's id.
 
@@ -318,6 +350,7 @@ class RunClient(RunStore):
             priority: From -100 to 100; of the runs of a pool, those of a higher one are first.
             not_before: When it may begin; None for at once.
             key: As of `start`.
+            tags: As of `start`.
 
         Raises:
             WorkflowError: There is no such workflow, or it is not valid.
@@ -336,7 +369,11 @@ class RunClient(RunStore):
         given = given or {}
         wanted = None if key is None else run_id_of(key)
         try:
-            return await durable.engine.enqueue(found, given, queue, run_id=wanted)
+            return await durable.engine.enqueue(
+                found, given, queue, run_id=wanted, start=self._requested(tags)
+            )
+        except RunDuplicateError as error:
+            return error.run_id
         except RunExistsError:
             if wanted is None:
                 raise
@@ -349,23 +386,192 @@ class RunClient(RunStore):
         given: Mapping[str, Any] | None = None,
         *,
         listener: RunListener | None = None,
+        key: str | None = None,
+        tags: Mapping[str, str] = MappingProxyType({}),
     ) -> RunSnapshot:
         """Execute a run in this task until it ends or rests; cancelling the task cancels it.
+
+        A run that has to wait for a place of its concurrency key is executed when it gets one, here
+        or in another process. Where there is a run with the key already, that run is returned as it
+        is (`RunSnapshot.is_there_already`).
 
         Args:
             workflow: The workflow, its name, or the path of a TOML file.
             given: The run's input.
             listener: Called with the run's records and progress.
+            key: As of `start`.
+            tags: As of `start`.
 
         Raises:
             WorkflowError: There is no such workflow, or it can't run here.
             RunInputError: The input is not what the workflow accepts.
+            TagsInvalidError: A tag can't be used.
+            RunConcurrencyError: There is no place for it, and it does not wait for one.
+            KeyInvalidError: The key can't be used.
+            KeyReusedError: The key has started another workflow, or with another input.
+        """
+        found = workflow if isinstance(workflow, Workflow) else await self.workflow(workflow)
+        return await self._run(found, given or {}, listener, key, self._requested(tags))
+
+    async def _run(
+        self,
+        workflow: Workflow,
+        given: Mapping[str, Any],
+        listener: RunListener | None,
+        key: str | None,
+        start: Start,
+    ) -> RunSnapshot:
+        durable = await self._parts.durable()
+        wanted = None if key is None else run_id_of(key)
+        try:
+            state = await durable.engine.execute(
+                workflow, given, listener, run_id=wanted, start=start
+            )
+        except RunDuplicateError as error:
+            return dataclasses.replace(await self._whole(error.run_id), is_there_already=True)
+        except RunExistsError:
+            if wanted is None:
+                raise
+            await check_same(durable, workflow, await self._accepted(workflow, given), wanted)
+            return dataclasses.replace(await self._whole(wanted), is_there_already=True)
+        await self._in_turn(durable, state, listener)
+        await self._settle(durable, state.run_id)
+        return await self._whole(state.run_id)
+
+    async def _in_turn(
+        self, durable: Durable, state: RunState, listener: RunListener | None
+    ) -> None:
+        """Wait for the place that a queued run needs, and execute it, until it ends or rests.
+
+        Another process may take it from the queue meanwhile.
+        """
+        run_id = state.run_id
+        place = None if state.started is None else state.started.place
+        if state.status != "queued" or place is None:
+            return
+        try:
+            while True:
+                run = await durable.journal.summary(run_id)
+                if run.status != "queued" or run.owner_alive:
+                    await self.wait(run_id)
+                    return
+                if len(run.held_by) < min(place.limit, MOST_HOLDERS):
+                    with contextlib.suppress(RunOwnedError):
+                        if (await durable.engine.resume(run_id, listener)).status != "queued":
+                            return
+                await asyncio.sleep(_TURN_S)
+        except asyncio.CancelledError:
+            with contextlib.suppress(RunError):
+                await self.cancel(run_id, timeout=0)
+            raise
+
+    async def plan(
+        self,
+        workflow: str | Path | Workflow,
+        given: Mapping[str, Any] | None = None,
+        *,
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> RunPlan:
+        """Return what the start of a run would do now; nothing is written.
+
+        Args:
+            workflow: The workflow, its name, or the path of a TOML file.
+            given: The run's input.
+            tags: As of `start`.
+
+        Raises:
+            WorkflowError: There is no such workflow, or it can't run here.
+            RunInputError: The input is not what the workflow accepts.
+            TagsInvalidError: A tag can't be used.
         """
         found = workflow if isinstance(workflow, Workflow) else await self.workflow(workflow)
         durable = await self._parts.durable()
-        state = await durable.engine.execute(found, given or {}, listener)
-        await self._settle(durable, state.run_id)
-        return await self._whole(state.run_id)
+        started, admission = await durable.engine.plan(found, given or {}, self._requested(tags))
+        return run_plan(started, admission)
+
+    async def rerun(
+        self,
+        run_id: str,
+        given: Mapping[str, Any] | InputOf | None = None,
+        *,
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
+        """Start a new run with the input of another, in this process; return its id.
+
+        It is a run of the workflow as it is now, where that is there; else as the other run has it.
+
+        Args:
+            run_id: The other run.
+            given: What changes in the input, or what makes it; tables are merged, other values
+                replaced.
+            tags: Tags besides those of the other run, and in their place.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            WorkflowError: Its workflow can't run here.
+            RunInputError: The input is not what the workflow accepts.
+            TagsInvalidError: A tag can't be used.
+            RunConcurrencyError: There is no place for it, and it does not wait for one.
+            TooManyRunsError: This process executes as many runs as it may.
+        """
+        durable = await self._parts.durable()
+        workflow, whole, start = await self._again(durable, run_id, given, tags)
+        self._check_room(durable)
+        try:
+            if durable.supervisor.active_runs.drains:
+                return await durable.engine.enqueue(workflow, whole, QueueEntry(), start=start)
+            return await durable.supervisor.start(workflow, whole, start=start)
+        except RunDuplicateError as error:
+            return error.run_id
+
+    async def run_again(
+        self,
+        run_id: str,
+        given: Mapping[str, Any] | InputOf | None = None,
+        *,
+        tags: Mapping[str, str] = MappingProxyType({}),
+        listener: RunListener | None = None,
+    ) -> RunSnapshot:
+        """Execute a new run with the input of another in this task; see `rerun` and `run`.
+
+        Args:
+            run_id: The other run.
+            given: What changes in the input, or what makes it; tables are merged, other values
+                replaced.
+            tags: Tags besides those of the other run, and in their place.
+            listener: Called with the run's records and progress.
+        """
+        durable = await self._parts.durable()
+        workflow, whole, start = await self._again(durable, run_id, given, tags)
+        return await self._run(workflow, whole, listener, None, start)
+
+    async def _again(
+        self,
+        durable: Durable,
+        run_id: str,
+        given: Mapping[str, Any] | InputOf | None,
+        tags: Mapping[str, str],
+    ) -> tuple[Workflow, dict[str, Any], Start]:
+        """Return the workflow, the input and the origin of a new run like another."""
+        state = RunState.from_records(run_id, await durable.journal.records(run_id, limit=1))
+        host = await self._parts.host()
+        try:
+            workflow = host.workflow(state.workflow, files=False)
+        except WorkflowNotFoundError:  # such as a file
+            workflow = durable.engine.workflows.recorded(state)
+        secrets = durable.engine.secrets_of(run_id)
+        try:
+            await secrets.load()
+            before = secrets.fill(state.input)
+        finally:
+            secrets.close()
+        changes = given(workflow) if callable(given) else given or {}
+        whole = _merged(before if isinstance(before, Mapping) else {}, changes)
+        by = StartedBy(kind="rerun", name=run_id)
+        return workflow, whole, Start(by=by, tags={**state.tags, **tags})
+
+    def _requested(self, tags: Mapping[str, str]) -> Start:
+        return Start(by=StartedBy(kind="request", name=self._by), tags=dict(tags))
 
     async def execute(
         self,
@@ -394,6 +600,7 @@ class RunClient(RunStore):
         state = await durable.engine.resume(
             run_id, listener, versions=versions, note=note, unpause=unpause
         )
+        await self._in_turn(durable, state, listener)
         await self._settle(durable, run_id)
         return await self._whole(state.run_id)
 
@@ -952,6 +1159,36 @@ async def _accepted_with_secrets(
         return {**await engine.accepted_input(workflow, secrets.fill(given))}
     finally:
         secrets.close()
+
+
+def run_plan(started: RunStarted, admission: Admission) -> RunPlan:
+    """Return what the start of a run would do, as a document.
+
+    Args:
+        started: Its first record.
+        admission: What the journal says.
+    """
+    keys = started.keys or RunKeys()
+    would: Literal["start", "wait", "refuse", "answer"] = "start"
+    if admission.existing is not None:
+        would = "answer"
+    elif admission.is_refused:
+        would = "refuse"
+    elif admission.held_by:
+        would = "wait"
+    return RunPlan(
+        workflow=started.workflow,
+        workflow_version=started.workflow_version,
+        title=keys.title,
+        tags=keys.tags,
+        priority=0 if started.queue is None else started.queue.priority,
+        unique_key=None if keys.unique is None else keys.unique.key,
+        concurrency_key=None if keys.place is None else keys.place.key,
+        would=would,
+        existing=admission.existing,
+        held_by=list(admission.held_by[:MOST_HOLDERS]),
+        cancels=list(admission.cancels[:MOST_HOLDERS]),
+    )
 
 
 def _operations(patch: Patch | PatchOf, workflow: Workflow) -> Sequence[dict[str, Any]]:

@@ -70,8 +70,11 @@ __all__ = [
     "RunDocument",
     "RunError",
     "RunList",
+    "RunOrigin",
     "RunOutcome",
+    "RunPlan",
     "RunRow",
+    "RunTags",
     "ScheduleRow",
     "Schedules",
     "Stage",
@@ -215,6 +218,17 @@ class HistoryEntry(Part, frozen=True, kw_only=True):
     fix: str | None
 
 
+class RunOrigin(Part, frozen=True, kw_only=True):
+    """What started a run.
+
+    ``kind`` is ``schedule``, ``event``, ``rerun``, ``fork``, ``run`` or ``request``; ``name`` is
+    the schedule, the topic, the other run, or who asked.
+    """
+
+    kind: str
+    name: str
+
+
 class RunOutcome(Versioned, frozen=True, kw_only=True):
     """A run, as ``run --json`` prints it."""
 
@@ -222,6 +236,9 @@ class RunOutcome(Versioned, frozen=True, kw_only=True):
     workflow: str
     kind: str
     document: str | None
+    title: str
+    tags: dict[str, str]
+    started_by: RunOrigin | None
     status: str
     started_at: datetime.datetime | None
     finished_at: datetime.datetime | None
@@ -243,28 +260,41 @@ class WatchedRun(RunOutcome, frozen=True, kw_only=True):
 class RunDocument(WatchedRun, frozen=True, kw_only=True):
     """A run with its history, as ``runs show --json``; ``path`` is of a state machine.
 
+    ``held_by`` are the runs that hold the places of its concurrency key, while it waits for one.
+
     Path, history and stages of a long run are those of its last 1,000 records; ``omitted`` is the
     number of records before them.
     """
 
     path: list[PathEntry] | msgspec.UnsetType = msgspec.UNSET
+    held_by: list[str]
     history: list[HistoryEntry]
     omitted: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class RunRow(Part, frozen=True, kw_only=True):
-    """A run in a list."""
+    """A run in a list.
+
+    ``concurrency_key`` is null where it needs no place; ``held_by`` are the runs that hold the
+    places, while it waits for one.
+    """
 
     run_id: str
     workflow: str
     kind: str
+    title: str
+    tags: dict[str, str]
     status: str
     started_at: datetime.datetime
     finished_at: datetime.datetime | None
     duration_s: float | None
     owners: int
     parent: str | None
+    schedule: str | None
     pool: str
+    priority: int
+    concurrency_key: str | None
+    held_by: list[str]
     state: str | None
     accepts: list[str]
     waiting_since: datetime.datetime | None
@@ -275,6 +305,35 @@ class RunList(Versioned, frozen=True, kw_only=True):
 
     runs: list[RunRow]
     next: datetime.datetime | None
+
+
+class RunTags(Versioned, frozen=True, kw_only=True):
+    """The tags of a run."""
+
+    run_id: str
+    tags: dict[str, str]
+
+
+class RunPlan(Versioned, frozen=True, kw_only=True):
+    """What the start of a run would do; nothing was done.
+
+    ``would`` is ``start``; ``wait``, where the runs in ``held_by`` hold the places of its
+    concurrency key; ``refuse``, where they do and it would not wait; or ``answer``, where
+    ``existing`` is the run with its unique key. ``cancels`` are the runs that would be asked to
+    cancel.
+    """
+
+    workflow: str
+    workflow_version: str
+    title: str
+    tags: dict[str, str]
+    priority: int
+    unique_key: str | None
+    concurrency_key: str | None
+    would: Literal["start", "wait", "refuse", "answer"]
+    existing: str | None
+    held_by: list[str]
+    cancels: list[str]
 
 
 class NodeRow(Part, frozen=True, kw_only=True):

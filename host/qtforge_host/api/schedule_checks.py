@@ -63,7 +63,7 @@ async def _refusal(schedule: Schedule, header: Definition) -> QtForgeError | Non
     now = datetime.datetime.now(datetime.UTC)
     try:
         given = await input_of(expressions, schedule, schedule.after(now) or now, None)
-        await evaluator.compute(lambda: checked_input(header, given, evaluator))
+        await evaluator.compute(lambda: checked_input(header, given.input, evaluator))
     except QtForgeError as error:
         return error
     return None

@@ -8,7 +8,7 @@ import datetime
 import itertools
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -24,17 +24,19 @@ from qtforge_host.api.errors import NotFoundError
 from qtforge_host.api.parts import Parts
 from qtforge_host.config.settings import Settings
 from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.runs.run_keys import Start
 from qtforge_host.schedules.schedule import MOST_TIMES, Schedule, cron_schedule, read_schedules
 from qtforge_host.schedules.state import Outcome, PlannedTime, ScheduleState, ScheduleStates
 from qtforge_sdk.errors import RunError
-from qtforge_sdk.journal_errors import RunExistsError, RunNotFoundError
-from qtforge_sdk.records import QueueEntry
+from qtforge_sdk.journal_errors import RunDuplicateError, RunExistsError, RunNotFoundError
+from qtforge_sdk.records import QueueEntry, StartedBy
 from qtforge_sdk.run_status import UNFINISHED
 from qtforge_sdk.validation import did_you_mean
 
 __all__ = [
     "ScheduleBusyError",
     "ScheduleClient",
+    "ScheduledInput",
     "SpanReversedError",
     "TooManyTimesError",
     "input_of",
@@ -297,10 +299,16 @@ class ScheduleClient:
         given = await input_of(host.expressions, schedule, planned, None)
         try:
             await durable.engine.enqueue(
-                workflow, given, QueueEntry(pool=schedule.pool), run_id=run_id
+                workflow,
+                given.input,
+                QueueEntry(pool=schedule.pool),
+                run_id=run_id,
+                start=Start(by=StartedBy(kind="schedule", name=schedule.name), tags=given.tags),
             )
         except RunExistsError:
             return PlannedRow(at=planned, outcome="there", run_id=run_id)
+        except RunDuplicateError as error:
+            return PlannedRow(at=planned, outcome="there", run_id=error.run_id)
         return PlannedRow(at=planned, outcome=outcome, run_id=run_id)
 
     async def _note(
@@ -380,16 +388,23 @@ def times_of_cron(cron: str, timezone: str = "UTC", count: int = _SHOWN) -> Plan
     return PlannedTimes(cron=cron, timezone=timezone, times=[*times])
 
 
+class ScheduledInput(NamedTuple):
+    """What the run of a planned time is started with: its input, and tags."""
+
+    input: Mapping[str, Any]
+    tags: Mapping[str, str]
+
+
 async def input_of(
     expressions: Expressions,
     schedule: Schedule,
     planned: datetime.datetime,
     previous: datetime.datetime | None,
-) -> Mapping[str, Any]:
-    """Return the input of the run of a planned time.
+) -> ScheduledInput:
+    """Return the input and the tags of the run of a planned time.
 
     Args:
-        expressions: Evaluates the expressions in it.
+        expressions: Evaluates the expressions in them.
         schedule: The schedule.
         planned: The planned time.
         previous: The one before for which a run was started; None for none.
@@ -397,18 +412,16 @@ async def input_of(
     Raises:
         ExpressionError: An expression failed.
     """
-    if not schedule.input:
-        return schedule.input
+    if not schedule.input and not schedule.tags:
+        return ScheduledInput({}, {})
     names = {
         "name": schedule.name,
         "planned": planned.astimezone(schedule.timezone).isoformat(),
         "previous": previous and previous.astimezone(schedule.timezone).isoformat(),
     }
-    template = expressions.template(dict(schedule.input))
-    found: Mapping[str, Any] = await expressions.compute(
-        lambda: template.render({"schedule": names})
-    )
-    return found
+    template = expressions.template([dict(schedule.input), dict(schedule.tags)])
+    given, tags = await expressions.compute(lambda: template.render({"schedule": names}))
+    return ScheduledInput(given, {name: str(value) for name, value in tags.items()})
 
 
 def _moment(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +14,7 @@ from qtforge_host.api.documents import (
     AcceptedEvent,
     MachineDocument,
     RunDocument,
+    RunOrigin,
     RunOutcome,
     Stage,
     Timer,
@@ -62,6 +63,9 @@ class RunSnapshot:
         records: Its newest records, oldest first.
         omitted: The number of records before these.
         workflow: Of a state machine: its workflow, where it can be read here.
+        tags: Its tags.
+        held_by: The runs that hold the places of its concurrency key, while it waits for one.
+        is_there_already: Whether a start was answered with it, since it has the same key.
     """
 
     state: RunState
@@ -70,6 +74,9 @@ class RunSnapshot:
     records: Sequence[Record]
     omitted: int = 0
     workflow: Workflow | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    held_by: tuple[str, ...] = ()
+    is_there_already: bool = False
 
     @property
     def run_id(self) -> str:
@@ -114,7 +121,7 @@ class RunSnapshot:
 
     def outcome(self) -> RunOutcome:
         """Return it as ``run --json`` prints it."""
-        return run_outcome(self.state, self.offers)
+        return run_outcome(self.state, self.offers, self.tags)
 
     def watched(self) -> WatchedRun:
         """Return it as the last line of ``runs watch --json``."""
@@ -125,7 +132,13 @@ class RunSnapshot:
         path = msgspec.UNSET if self.state.checkpoint is None else list(moves(self.records))
         history = list(timeline(self.records, self.state.started_at))
         omitted = self.omitted or msgspec.UNSET
-        return RunDocument(**self._facts(), path=path, history=history, omitted=omitted)
+        return RunDocument(
+            **self._facts(),
+            path=path,
+            held_by=list(self.held_by),
+            history=history,
+            omitted=omitted,
+        )
 
     def _facts(self) -> dict[str, Any]:
         facts = msgspec.structs.asdict(self.outcome())
@@ -178,6 +191,8 @@ async def look(
         records=records,
         omitted=omitted,
         workflow=workflow_of(state) if workflow_of is not None and summary.stateful else None,
+        tags=summary.tags,
+        held_by=summary.held_by,
     )
 
 
@@ -189,18 +204,24 @@ def document_name(state: RunState) -> str:
     return str(given.get("name", "")) if isinstance(given, Mapping) else ""
 
 
-def run_outcome(state: RunState, offers: Sequence[Offer] = ()) -> RunOutcome:
+def run_outcome(
+    state: RunState, offers: Sequence[Offer] = (), tags: Mapping[str, str] | None = None
+) -> RunOutcome:
     """Return a run as ``run --json`` prints it.
 
     Args:
         state: The run.
         offers: The events that it accepts now.
+        tags: Its tags; None for those with which it was started.
     """
     return RunOutcome(
         run_id=state.run_id,
         workflow=state.workflow,
         kind=state.kind,
         document=document_name(state) or None,
+        title=state.title,
+        tags=dict(state.tags if tags is None else tags),
+        started_by=_origin(state),
         status=state.status,
         started_at=state.started_at,
         finished_at=state.finished_at,
@@ -212,6 +233,16 @@ def run_outcome(state: RunState, offers: Sequence[Offer] = ()) -> RunOutcome:
         error=run_error(state.error),
         machine=machine_document(state, offers),
     )
+
+
+def _origin(state: RunState) -> RunOrigin | None:
+    """Return what started a run; None where an earlier version did not record it."""
+    started = state.started
+    if started is None or (started.started_by is None and started.parent is None):
+        return None
+    if started.started_by is not None:
+        return RunOrigin(kind=started.started_by.kind, name=started.started_by.name)
+    return RunOrigin(kind="run", name=started.parent or "")
 
 
 def machine_document(state: RunState, offers: Sequence[Offer]) -> MachineDocument | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
 from qtforge_host.api.documents import (
@@ -16,6 +17,7 @@ from qtforge_host.api.documents import (
     PrunedRow,
     RecordsDocument,
     RunList,
+    RunTags,
 )
 from qtforge_host.api.lookup import find_run, list_runs, shown_status
 from qtforge_host.api.parts import Parts
@@ -91,6 +93,8 @@ class RunStore:
         needs: str | None = None,
         waiting_for: str | None = None,
         workflow_version: str | None = None,
+        tags: Mapping[str, str] = MappingProxyType({}),
+        schedule: str | None = None,
         since: datetime.datetime | None = None,
         until: datetime.datetime | None = None,
         limit: int = 50,
@@ -105,6 +109,8 @@ class RunStore:
                 counts. Without statuses, only unfinished runs are listed.
             waiting_for: An event that they wait for; ``user.*`` is ``user`` and all beneath it.
             workflow_version: The version of the workflow with which they were started.
+            tags: All of these tags, each with that value.
+            schedule: The schedule that started them.
             since: Started then or later.
             until: Started before that; the ``next`` of the page before.
             limit: At most so many.
@@ -121,6 +127,8 @@ class RunStore:
             pool=pool,
             needs=needed,
             waiting_for=waiting_for,
+            tags=tags,
+            schedule=schedule,
             started_since=None if since is None else in_utc(since),
             started_until=None if until is None else in_utc(until),
             limit=limit,
@@ -258,6 +266,20 @@ class RunStore:
 
         journal = await self._parts.journal()
         return [each.run_id async for each in runs_of(journal, workflow, UNFINISHED, None)]
+
+    async def tag(self, run_id: str, changed: Mapping[str, str | None]) -> RunTags:
+        """Change tags of a run, whether it has ended or not.
+
+        Args:
+            run_id: The run.
+            changed: Names with their new values; None removes one.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            TagsInvalidError: There would be too many, or one can't be used.
+        """
+        tags = await (await self._parts.journal()).tag(run_id, changed)
+        return RunTags(run_id=run_id, tags=dict(tags))
 
     async def prune(self, ended_before: datetime.datetime) -> int:
         """Delete the runs that ended before a time, with their files; return how many."""

@@ -22,10 +22,12 @@ from qtforge_sdk.records import (
     RunCancelRequested,
     RunFinished,
     RunPaused,
+    RunQueued,
     RunReset,
     RunResumed,
     RunStarted,
     RunWaiting,
+    StartedBy,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -188,6 +190,8 @@ def _of_wait(record: Record, when: TimeText) -> str:
             return f"{record.name}: fired, {max(record.late_s, 0.0):.3f} s late"
         case RunPaused():
             return f"paused{_asked(record)}"
+        case RunQueued():
+            return "waits in the queue for a place of its concurrency key"
         case RunWaiting():
             return f"rests{_awaited(record, when)}"
         case RunBlocked():
@@ -215,12 +219,30 @@ def _of_state(record: CheckpointSaved, when: TimeText) -> str:
     return f"{'waits' if record.accepts or record.timers else 'ends'} in {record.label}"
 
 
+def started_text(by: StartedBy) -> str:
+    """Return what started a run, in words."""
+    match by.kind:
+        case "schedule":
+            return f"by the schedule {by.name}"
+        case "event":
+            return f"by the topic {by.name}"
+        case "rerun":
+            return f"again, as {by.name}"
+        case "fork":
+            return f"as a fork of {by.name}"
+        case _:
+            return f"by {by.name}"
+
+
 def _of_run(record: Record) -> str:
     match record:
         case RunStarted():
             version = f" {record.workflow_version}" if record.workflow_version else ""
             parent = f", by the run {record.parent}" if record.parent else ""
-            return f"started: {record.workflow}{version}{parent}"
+            origin = ""
+            if record.started_by is not None and record.started_by.kind != "request":
+                origin = f", {started_text(record.started_by)}"
+            return f"started: {record.workflow}{version}{parent}{origin}"
         case RunResumed():
             return f"resumed: {record.note}" if record.note else "resumed"
         case RunAmended():

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from qtforge_host.api.snapshots import document_name
-from qtforge_host.cli.terminal import CleanStream, clean_line, raw
+from qtforge_host.api.snapshots import RunSnapshot, document_name
+from qtforge_host.cli.terminal import CleanStream, clean_line, echo, raw
 from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
@@ -22,7 +22,7 @@ from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.report import print_run
 from qtforge_host.runs.accepted_events import Offer
 
-__all__ = ["Display", "Printer", "RunPrinter", "progress_display"]
+__all__ = ["Display", "Printer", "RunPrinter", "progress_display", "settle"]
 
 
 class RunPrinter:
@@ -34,12 +34,14 @@ class RunPrinter:
 
     Attributes:
         offers: By run, the events that a waiting one accepts; set before it is printed.
+        there: The runs that were there already: how they are is no failure of the command.
         exit_code: 1 when a run did not succeed; a command may set another.
     """
 
     def __init__(self, data: TextIO, *, as_json: bool) -> None:
         self.data = data
         self.offers: dict[str, Sequence[Offer]] = {}
+        self.there: set[str] = set()
         self.exit_code = 0
         self._as_json = as_json
         self._printed: set[str] = set()
@@ -49,7 +51,7 @@ class RunPrinter:
         if run.run_id in self._printed:
             return
         self._printed.add(run.run_id)
-        if run.status not in ("succeeded", "waiting"):
+        if run.status not in ("succeeded", "waiting") and run.run_id not in self.there:
             self.exit_code = FAILED
         # Unless the output is collected, to be put above the lines of a terminal.
         stream = sys.stdout if isinstance(sys.stdout, _Terminal) else self.data
@@ -75,6 +77,15 @@ class Display(RunListener, Protocol):
 
     def settled(self, run: RunState) -> None:
         """Called when a run ends or rests."""
+
+
+def settle(run: RunSnapshot, display: Display, printer: RunPrinter) -> None:
+    """Print a run that a command has executed, or that was there already."""
+    printer.offers[run.run_id] = run.offers
+    if run.is_there_already:
+        echo(f"there already: {run.run_id}", err=True)
+        printer.there.add(run.run_id)
+    display.settled(run.state)
 
 
 @contextlib.contextmanager

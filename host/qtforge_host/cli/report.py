@@ -31,11 +31,20 @@ def print_run(run: RunState, *, as_json: bool, offers: Sequence[Offer] = ()) -> 
 
 def print_snapshot(run: RunSnapshot, *, as_json: bool) -> None:
     """Print a run that a command has changed."""
-    print_run(run.state, as_json=as_json, offers=run.offers)
+    if as_json:
+        print_json(run.outcome(), one_line=True)
+        return
+    for line in run_lines(run.state, offers=run.offers, tags=run.tags, held_by=run.held_by):
+        echo(line)
 
 
 def run_lines(
-    run: RunState, *, status: str | None = None, offers: Sequence[Offer] = ()
+    run: RunState,
+    *,
+    status: str | None = None,
+    offers: Sequence[Offer] = (),
+    tags: Mapping[str, str] | None = None,
+    held_by: Sequence[str] = (),
 ) -> list[str]:
     """Return a run for people: its status, its stages, its error.
 
@@ -43,11 +52,20 @@ def run_lines(
         run: The run.
         status: The status to show; None for the run's own.
         offers: The events that it accepts now.
+        tags: Its tags; None for those with which it was started.
+        held_by: The runs that hold the places of its concurrency key, while it waits for one.
     """
     took = f"{run.duration_s:.2f} s" if run.duration_s is not None else ""
     about = "  ".join(filter(None, (run.workflow, document_name(run), took)))
     degraded = ", degraded" if run.degraded else ""
     lines = [f"{state(status or run.status)}{degraded}  {about}  run {run.run_id}"]
+    if run.title:
+        lines.append(f"  {run.title}")
+    shown = run.tags if tags is None else tags
+    if shown:
+        lines.append(f"  tags: {', '.join(f'{name}={value}' for name, value in shown.items())}")
+    if held_by:
+        lines.append(f"  waits for a place, held by {', '.join(held_by)}")
     # A state machine may have done thousands of steps; its history has them.
     steps = run.steps if run.checkpoint is None else {}
     names = max((len(name) for name in steps), default=0)

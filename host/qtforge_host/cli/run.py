@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import click
 
 from qtforge_host import event_loop
 from qtforge_host.api.client import RunClient
-from qtforge_host.api.documents import RunDocument
+from qtforge_host.api.documents import RunDocument, RunPlan
+from qtforge_host.api.tags import tags_of
 from qtforge_host.cli.errors import CANCELLED, FAILED
 from qtforge_host.cli.inputs import (
     document_of,
@@ -22,7 +23,8 @@ from qtforge_host.cli.inputs import (
     without_bad_names,
 )
 from qtforge_host.cli.output import data_only, json_option, print_json
-from qtforge_host.cli.progress import Display, RunPrinter, progress_display
+from qtforge_host.cli.progress import Display, RunPrinter, progress_display, settle
+from qtforge_host.cli.runs.options import tag_option
 from qtforge_host.cli.session import Session, bus_option, journal_option
 from qtforge_host.cli.terminal import echo
 from qtforge_host.workflows.definitions import Workflow
@@ -49,6 +51,12 @@ __all__ = ["run"]
     show_default=True,
     help="With --detach: runs of a higher one are first.",
 )
+@click.option(
+    "--id", "key", metavar="KEY",
+    help="A key of your own: the same key starts one run, however often it is used.",
+)  # fmt: skip
+@tag_option
+@click.option("--dry-run", is_flag=True, help="Only check the input, and say what would be done.")
 @json_option
 @journal_option
 @bus_option
@@ -63,23 +71,47 @@ def run(
     detach: bool,
     pool: str,
     priority: int,
+    key: str | None,
+    tags: tuple[str, ...],
+    dry_run: bool,
     as_json: bool,
 ) -> int:
     """Run WORKFLOW, a name or a TOML file; each PATH is the document of one run.
 
     A run that waits for an event, such as a person's decision, is printed with the commands
-    that send it. Exit code 1 when a run failed, 2 when the workflow does not accept the input, 3
-    when there is no such workflow, 130 after Ctrl-C.
+    that send it. A run that has to wait for a place of its concurrency key is executed when it
+    gets one. A run that is there already, with the same key, is printed as it is.
+
+    Exit code 1 when a run failed, 2 when the workflow does not accept the input, 3 when there is
+    no such workflow, 130 after Ctrl-C.
+
     With --json: one JSON document a line, as each run ends, or is queued.
     """
     given = read_input(input_file, assignments)
+    with_tags = tags_of(tags)
+    if key is not None and len(paths) > 1:
+        raise click.UsageError("--id is the key of one run, and there are several documents")
     good = without_bad_names(paths)
     if paths and not good:
         return FAILED
     inputs = [{**given, "document": document_of(path)} for path in good] or [given]
+    if dry_run:
+        if detach or key is not None or pool != "default" or priority:
+            raise click.UsageError(
+                "--dry-run does nothing: leave --detach, --id, --pool and --priority out"
+            )
+        plans = event_loop.run(_plan_all(session, workflow, inputs, assignments, with_tags))
+        for plan in plans:
+            if as_json:
+                print_json(plan, one_line=True)
+            else:
+                _print_plan(plan)
+        return FAILED if len(good) < len(paths) else 0
     if detach:
         queued = event_loop.run(
-            _enqueue_all(session, workflow, inputs, assignments, pool, priority)
+            _enqueue_all(
+                session, workflow, inputs, assignments, pool, priority, key=key, tags=with_tags
+            )
         )
         for each in queued:
             if as_json:
@@ -92,7 +124,11 @@ def run(
     with data_only() as data:
         printer = RunPrinter(data, as_json=as_json)
         try:
-            event_loop.run(_run_all(session, workflow, inputs, assignments, jobs, printer))
+            event_loop.run(
+                _run_all(
+                    session, workflow, inputs, assignments, jobs, printer, key=key, tags=with_tags
+                )
+            )
         except KeyboardInterrupt:
             echo("cancelled", err=True)
             return CANCELLED
@@ -106,6 +142,9 @@ async def _enqueue_all(
     assignments: Sequence[str],
     pool: str,
     priority: int,
+    *,
+    key: str | None,
+    tags: Mapping[str, str],
 ) -> list[RunDocument]:
     async with session.client() as client:
         workflow = await client.workflow(name, files=True, queued=True)
@@ -113,9 +152,50 @@ async def _enqueue_all(
         for given in inputs:
             await client.check_input(workflow, given)  # before any run is queued
         ids = [
-            await client.enqueue(workflow, given, pool=pool, priority=priority) for given in inputs
+            await client.enqueue(workflow, given, pool=pool, priority=priority, key=key, tags=tags)
+            for given in inputs
         ]
         return [(await client.show(each)).document() for each in ids]
+
+
+async def _plan_all(
+    session: Session,
+    name: str,
+    inputs: Sequence[dict[str, Any]],
+    assignments: Sequence[str],
+    tags: Mapping[str, str],
+) -> list[RunPlan]:
+    async with session.client() as client:
+        workflow = await client.workflow(name, files=True)
+        inputs = [typed(given, assignments, workflow.definition.inputs) for given in inputs]
+        return [await client.plan(workflow, given, tags=tags) for given in inputs]
+
+
+def _print_plan(plan: RunPlan) -> None:
+    """Say what the start of a run would do."""
+    about = f"'{plan.workflow}' {plan.workflow_version}"
+    holders = ", ".join(plan.held_by)
+    match plan.would:
+        case "answer":
+            echo(f"{about} would not be started: {plan.existing} has the same unique key")
+        case "refuse":
+            echo(f"{about} would be refused: no place is left, held by {holders}")
+        case "wait":
+            echo(f"{about} would wait for a place, held by {holders}")
+        case _:
+            echo(f"{about} would be started")
+    if plan.cancels:
+        echo(f"  cancels: {', '.join(plan.cancels)}")
+    if plan.title:
+        echo(f"  title: {plan.title}")
+    if plan.tags:
+        echo(f"  tags: {', '.join(f'{name}={value}' for name, value in plan.tags.items())}")
+    if plan.priority:
+        echo(f"  priority: {plan.priority}")
+    if plan.concurrency_key is not None:
+        echo(f"  concurrency key: {plan.concurrency_key or 'that of all its runs'}")
+    if plan.unique_key is not None:
+        echo(f"  unique key: {plan.unique_key}")
 
 
 async def _run_all(
@@ -125,6 +205,9 @@ async def _run_all(
     assignments: Sequence[str],
     jobs: int,
     printer: RunPrinter,
+    *,
+    key: str | None,
+    tags: Mapping[str, str],
 ) -> None:
     async with session.client() as client:
         workflow = await client.workflow(name, files=True)
@@ -135,7 +218,9 @@ async def _run_all(
         with progress_display(len(inputs), printer) as display:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(jobs, len(inputs))):
-                    group.create_task(_work(client, workflow, waiting, display, printer))
+                    group.create_task(
+                        _work(client, workflow, waiting, display, printer, key=key, tags=tags)
+                    )
 
 
 async def _work(
@@ -144,8 +229,10 @@ async def _work(
     waiting: Iterator[dict[str, Any]],
     display: Display,
     printer: RunPrinter,
+    *,
+    key: str | None,
+    tags: Mapping[str, str],
 ) -> None:
     for given in waiting:
-        run = await client.run(workflow, given, listener=display)
-        printer.offers[run.run_id] = run.offers
-        display.settled(run.state)
+        run = await client.run(workflow, given, listener=display, key=key, tags=tags)
+        settle(run, display, printer)

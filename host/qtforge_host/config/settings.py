@@ -124,6 +124,7 @@ class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
         jitter: A run starts up to so much after its planned time.
         input: The input of each run; ``${schedule.planned}`` is its planned time,
             ``${schedule.previous}`` the one before, ``${schedule.name}`` the schedule's name.
+        tags: Tags of each run, besides those of the workflow; with the same expressions.
         pool: The pool whose processes execute its runs.
         enabled: Whether the schedule is active.
         overlap: What to do while a run of the schedule is unfinished: ``skip`` the planned time,
@@ -142,6 +143,7 @@ class ScheduleSettings(msgspec.Struct, frozen=True, kw_only=True):
     end: Any = None
     jitter: Duration | None = None
     input: dict[str, Any] = {}
+    tags: dict[str, str] = {}
     pool: Annotated[str, msgspec.Meta(pattern=rf"^{POOL_NAME}(?!\n)$", examples=["default"])] = (
         DEFAULT_POOL
     )

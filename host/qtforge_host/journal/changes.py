@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from qtforge_host.journal.admissions import DROP_TAGS, give_place, store_keys, store_tags
 from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import listening, payloads
@@ -21,7 +22,12 @@ from qtforge_sdk.journal_errors import (
     RunOwnedError,
     StaleOwnerError,
 )
-from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, run_row
+from qtforge_sdk.journal_kit.appending import (
+    checkpoint_row,
+    handled_messages,
+    keys_row,
+    run_row,
+)
 from qtforge_sdk.journal_kit.archive import Archive
 from qtforge_sdk.journal_kit.encoding import Encoded, to_us
 from qtforge_sdk.journal_kit.jobs import Change
@@ -118,10 +124,11 @@ def claim(run_id: str, locks: OwnerLocks) -> Change:
     return Change(do)
 
 
-def take(run_ids: Sequence[str], locks: OwnerLocks) -> Change:
+def take(run_ids: Sequence[str], locks: OwnerLocks, now_us: int) -> Change:
     """Return the change that owns those of some runs that no living process owns.
 
-    Its outcome is a list of `Ownership`. The runs were found before: what another process has
+    A queued run with a concurrency key gets its place, or is left. The outcome is a list of
+    `Ownership`. The runs were found before: what another process has
     taken meanwhile has a living owner.
     """
 
@@ -136,6 +143,8 @@ def take(run_ids: Sequence[str], locks: OwnerLocks) -> Change:
         for run_id in run_ids:
             key, owner, epoch = by_id.get(run_id, (0, group.owner, 0))
             if owner == group.owner or (owner is not None and locks.is_alive(owner)):
+                continue
+            if give_place(group.connection, key, now_us):  # another run has got it meanwhile
                 continue
             group.connection.execute(
                 "UPDATE runs SET owner = ?, epoch = ? WHERE key = ?", (group.owner, epoch + 1, key)
@@ -367,6 +376,7 @@ def _delete(group: GroupCommit, keys: Sequence[int]) -> None:
     for key in keys:
         for table in ("records", "inbox", "timers", "arrivals", "blobs"):
             execute(f"DELETE FROM {table} WHERE run = ?", (key,))  # noqa: S608
+        execute(DROP_TAGS, (key,))
         execute("DELETE FROM runs WHERE key = ?", (key,))
 
 
@@ -396,7 +406,9 @@ def import_archive(archive: Archive) -> Change:
     def do(group: GroupCommit) -> str:
         run_id = archive.run_id
         key = insert_run(group.connection, run_row(archive.decoded, None, 0))
-        if key is None:
+        if key is not None:
+            _store_keys(group, key, archive)
+        else:
             if not archive.is_stored_as(payloads(group.connection, _key(group, run_id))):
                 raise RunExistsError(run_id)
             return run_id
@@ -420,6 +432,15 @@ def import_archive(archive: Archive) -> Change:
         return run_id
 
     return Change(do)
+
+
+def _store_keys(group: GroupCommit, key: int, archive: Archive) -> None:
+    """Store an imported run's keys and tags; a place it gets when it is resumed."""
+    keys = keys_row(archive.started)
+    if keys is not None:
+        store_keys(group.connection, keys, archive.run_id)
+    if archive.tags is not None and (archive.tags or keys is not None):
+        store_tags(group.connection, key, archive.tags)
 
 
 def _count_messages_from(connection: sqlite3.Connection, position: int) -> None:

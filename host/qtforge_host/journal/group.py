@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from qtforge_host.journal import admissions
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.schema import (
     INSERT_RUNS,
@@ -19,7 +20,7 @@ from qtforge_host.journal.schema import (
 )
 from qtforge_host.journal.waiting_rows import WaitingRows
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.journal import Ownership, Posted
+from qtforge_sdk.journal import Admission, Ownership, Posted
 from qtforge_sdk.journal_errors import RunExistsError, StaleOwnerError
 from qtforge_sdk.journal_kit.encoding import Blob, Encoded
 from qtforge_sdk.journal_kit.jobs import Append, Change, CheckpointRow, Create, Job, RunRow
@@ -29,9 +30,11 @@ __all__ = ["GroupCommit"]
 _EPOCHS: Final = """SELECT json_group_object(key, CASE WHEN owner = ? THEN epoch ELSE 0 END)
     FROM runs WHERE key IN (SELECT value FROM json_each(?))"""
 _INSERT_RECORDS: Final = "INSERT INTO records (run, position, checksum, payload)"
+_HAS_RUN: Final = "SELECT 1 FROM runs WHERE run_id = ?"
 _LAST: Final = "SELECT max(position) FROM records WHERE run = ?"
 _SET_STATUS: Final = """UPDATE runs SET status = new.value ->> 1, finished_at = new.value ->> 2,
-    owner = CASE WHEN new.value ->> 2 IS NULL THEN owner END
+    owner = CASE WHEN new.value ->> 2 IS NULL THEN owner END,
+    holds = CASE WHEN new.value ->> 2 IS NULL THEN holds ELSE 0 END
     FROM json_each(?) AS new WHERE runs.key = new.value ->> 0"""
 
 
@@ -165,7 +168,13 @@ class GroupCommit:
         outcomes: list[Any] = [None] * len(jobs)
         creates = [(place, job) for place, job in enumerate(jobs) if isinstance(job, Create)]
         if creates:
-            self._create(creates, outcomes)
+            plain = [each for each in creates if each[1].keys is None]
+            if plain:
+                self._create(plain, outcomes)
+            if len(plain) < len(creates):
+                for place, new in creates:
+                    if new.keys is not None:
+                        self._create_with_keys(place, new, outcomes)
         waiting: list[tuple[int, Append]] = []
         for place, job in enumerate(jobs):
             if isinstance(job, Append):
@@ -197,6 +206,30 @@ class GroupCommit:
             if job.row.owner is not None:
                 outcomes[place] = Ownership(run_id=run_id, epoch=1, owner=self.owner, key=key)
         insert_many(self.connection, _INSERT_RECORDS, 4, rows)
+
+    def _create_with_keys(self, place: int, job: Create, outcomes: list[Any]) -> None:
+        """Create a run with tags or keys, unless another run keeps it from that."""
+        found = Admission()
+        if job.admission is not None:
+            row = self.connection.execute(_HAS_RUN, (job.row.run_id,)).fetchone()
+            if row is not None:
+                outcomes[place] = RunExistsError(job.row.run_id)
+                return
+            try:
+                found = admissions.admission(self.connection, job.admission, job.is_queued)
+                admissions.refuse(job.admission, found)
+            except QtForgeError as error:
+                outcomes[place] = error
+                return
+        self._create([(place, job)], outcomes)
+        if isinstance(outcomes[place], RunExistsError):
+            return
+        if job.keys is not None:
+            admissions.store_keys(self.connection, job.keys, job.row.run_id)
+        if found.cancels and job.admission is not None:
+            admissions.cancel(self, job.admission, found.cancels)
+        if job.is_queued:
+            outcomes[place] = found.cancels
 
     def _create_rows(self, rows: Sequence[RunRow]) -> list[int | None]:
         """Return each run's key; None where there is a run of that name."""

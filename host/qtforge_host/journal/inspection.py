@@ -19,6 +19,7 @@ from qtforge_sdk.journal_kit.encoding import (
 from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow, StoredRecord, expected_rows
 
 __all__ = [
+    "STRAY_TAGS",
     "inspect",
     "missing_rows",
     "read_statistics",
@@ -43,6 +44,16 @@ _STRAY: Final = """SELECT run_id, 'timers' FROM timers LEFT JOIN runs ON key = r
     UNION ALL SELECT run_id, 'arrivals' FROM arrivals LEFT JOIN runs ON key = arrivals.run
         WHERE run_id IS NULL OR finished_at IS NOT NULL OR NOT EXISTS (SELECT 1 FROM inbox
             WHERE inbox.position = arrivals.position AND inbox.run = arrivals.run)"""
+STRAY_TAGS: Final = """SELECT 1 FROM tags LEFT JOIN runs ON runs.key = tags.run
+        WHERE runs.key IS NULL OR tags.started_at <> runs.started_at OR NOT EXISTS (
+            SELECT 1 FROM json_each(runs.tags) AS each
+                WHERE each.key = name AND each.value = tags.value)
+    UNION ALL SELECT 1 FROM runs, json_each(runs.tags) AS each WHERE runs.tags <> '{}'
+        AND NOT EXISTS (SELECT 1 FROM tags WHERE name = each.key AND tags.value = each.value
+            AND tags.started_at = runs.started_at AND run = runs.key)
+    LIMIT 1"""
+"""Returns a row where the index of tags is not that of the runs' tags."""
+_BAD_TAGS: Final = "SELECT run_id FROM runs WHERE NOT json_valid(tags)"
 _TIMERS: Final = "SELECT name, due FROM timers WHERE run = ?"
 _NOT_ARRIVED: Final = """SELECT position, message_id FROM inbox WHERE run = :run
     AND position NOT IN (SELECT position FROM arrivals WHERE run = :run)"""
@@ -151,6 +162,11 @@ def _runs(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
     for key, run_id, *_ in rows.values():
         if key not in with_records:
             yield Damage(what="all its records are missing", run_id=run_id, position=1)
+    bad_tags = connection.execute(_BAD_TAGS).fetchall()
+    for (run_id,) in bad_tags:
+        yield Damage(what="its tags can't be read", run_id=run_id)
+    if not bad_tags and connection.execute(STRAY_TAGS).fetchone() is not None:
+        yield Damage(what="the index of tags does not fit the runs' tags")
     for run_id, table in connection.execute(_STRAY):
         what = f"a row of '{table}' belongs to nothing that waits"
         yield Damage(what=what, run_id=run_id)

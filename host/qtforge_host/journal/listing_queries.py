@@ -8,32 +8,54 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
+
 from qtforge_host.journal.owner_lock import OwnerLocks
-from qtforge_sdk.journal import RunQuery, RunSummary
+from qtforge_sdk.journal import MOST_HOLDERS, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.journal_kit.encoding import from_us, to_us
 
 __all__ = ["list_runs", "summary_of", "waits_for"]
 
-_COLUMNS: Final = """run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent,
+_COLUMNS: Final = f"""run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent,
     label, accepts, kept_at,
     (SELECT coalesce(max(position), 0) FROM records WHERE run = runs.key), kept > 0,
-    pool, priority"""
+    pool, priority, title, tags, schedule, place, holds = 1,
+    CASE WHEN status = 'queued' AND place IS NOT NULL AND holds = 0 THEN (
+        SELECT json_group_array(run_id) FROM (SELECT other.run_id
+            FROM runs AS other INDEXED BY runs_by_place
+            WHERE other.workflow = runs.workflow AND other.place = runs.place
+                AND other.finished_at IS NULL AND other.holds = 1
+            ORDER BY other.key LIMIT {MOST_HOLDERS:d})) END"""  # noqa: S608 - of constants
 # ``since`` and ``until`` bound the scan of an index; runs that started at ``at`` are tied.
-_NEWEST: Final = """started_at >= :since AND started_at < :until
-    AND (started_at <> :at OR key < :key) ORDER BY started_at DESC, key DESC LIMIT :limit"""
-_OLDEST: Final = """started_at >= :since AND started_at < :until
-    AND (started_at <> :at OR key > :key) ORDER BY started_at, key LIMIT :limit"""
+_NEWEST: Final = """{at} >= :since AND {at} < :until
+    AND ({at} <> :at OR {key} < :key) ORDER BY {at} DESC, {key} DESC LIMIT :limit"""
+_OLDEST: Final = """{at} >= :since AND {at} < :until
+    AND ({at} <> :at OR {key} > :key) ORDER BY {at}, {key} LIMIT :limit"""
 _OF_POOL: Final = """(:pool IS NULL OR pool = :pool) AND (:need IS NULL
     OR EXISTS (SELECT 1 FROM json_each(needs) WHERE json_each.key = :need AND value = :major)
     OR EXISTS (SELECT 1 FROM json_each(served) WHERE json_each.key = :need AND value = :major))
     AND """
+_TAGGED: Final = """NOT EXISTS (SELECT 1 FROM json_each(:tags) AS wanted WHERE NOT EXISTS (
+    SELECT 1 FROM json_each(runs.tags) AS each
+        WHERE each.key = wanted.key AND each.value = wanted.value))
+    AND """
+_OF_SCHEDULE: Final = "schedule = :schedule AND "
 # The runs of one status, and of one workflow and status, lie together in an index each.
 _BY_STATUS: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE status = :status AND "  # noqa: S608 - of constants
 _BY_WORKFLOW: Final = f"""SELECT {_COLUMNS}, key FROM runs
     WHERE workflow = :workflow AND status = :status AND """  # noqa: S608 - of constants
 _BY_PARENT: Final = f"""SELECT {_COLUMNS}, key FROM runs WHERE parent = :parent
     AND (:workflow IS NULL OR workflow = :workflow) AND """  # noqa: S608 - of constants
+_SOME: Final = """(:workflow IS NULL OR workflow = :workflow)
+    AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses))) AND """
+# A row of ``tags`` has the time and the key of its run, so that they are in order.
+_BY_TAG: Final = f"""SELECT {_COLUMNS}, runs.key
+    FROM (SELECT started_at AS tagged_at, run AS tagged FROM tags
+        WHERE name = :tag AND value = :value) CROSS JOIN runs ON runs.key = tagged
+    WHERE {_SOME}"""  # noqa: S608 - of constants
+_BY_SCHEDULE: Final = f"""SELECT {_COLUMNS}, key FROM runs INDEXED BY runs_by_schedule
+    WHERE {_SOME}"""  # noqa: S608 - of constants
 _BY_ACCEPTED: Final = f"""SELECT {_COLUMNS}, key FROM runs INDEXED BY runs_waiting
     WHERE status = 'waiting' AND workflow = :workflow AND accepts = :accepts AND """  # noqa: S608 - of constants
 _BY_NAME: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE run_id = ?"  # noqa: S608 - of constants
@@ -62,7 +84,7 @@ _END_OF_TIME: Final = (1 << 63) - 1
 
 _Row = tuple[
     str, str, str, str, int, int | None, str | None, int, str | None, str, str, int | None,
-    int, int, str, int, int,
+    int, int, str, int, str, str, str | None, str | None, int | None, str | None, int,
 ]  # fmt: skip
 
 
@@ -79,6 +101,11 @@ def list_runs(
     Raises:
         RunNotFoundError: The query begins after a run that does not exist.
     """
+    try:
+        for text in (*query.tags, *query.tags.values(), query.schedule or ""):
+            text.encode()
+    except UnicodeEncodeError:
+        return ()  # no run has such a text
     ordered = heapq.merge(
         *_candidates(connection, query),
         key=lambda row: (row[4], row[-1]),
@@ -128,15 +155,28 @@ def waits_for(accepts: str, event: str) -> bool:
 def _candidates(connection: sqlite3.Connection, query: RunQuery) -> Iterator[list[_Row]]:
     given = _bounds(connection, query)
     order = _OLDEST if query.oldest_first else _NEWEST
+    conditions = ""
     if query.pool is not None or query.needs is not None:
-        order = f"{_OF_POOL}{order}"
+        conditions += _OF_POOL
+    if query.tags:
+        conditions += _TAGGED
+    if query.schedule is not None:
+        conditions += _OF_SCHEDULE
 
-    def read(statement: str, **more: str | int) -> list[_Row]:
-        return connection.execute(statement + order, {**given, **more}).fetchall()
+    def read(
+        statement: str, at: str = "started_at", key: str = "key", **more: str | int
+    ) -> list[_Row]:
+        whole = statement + conditions + order.format(at=at, key=key)
+        return connection.execute(whole, {**given, **more}).fetchall()
 
     if query.parent is not None:
         # All children, because no index selects the matching ones.
         yield [row for row in read(_BY_PARENT, limit=_END_OF_TIME) if _fits(row, query)]
+    elif query.waiting_for is None and query.tags:
+        name, value = next(iter(query.tags.items()))
+        yield read(_BY_TAG, "tagged_at", "tagged", tag=name, value=value)
+    elif query.waiting_for is None and query.schedule is not None:
+        yield read(_BY_SCHEDULE)
     elif query.waiting_for is None:
         statement = _BY_STATUS if query.workflow is None else _BY_WORKFLOW
         for status in query.statuses or [row[0] for row in connection.execute(_STATUSES)]:
@@ -167,6 +207,9 @@ def _bounds(connection: sqlite3.Connection, query: RunQuery) -> dict[str, Any]:
         "at": at, "key": key, "limit": query.limit, "pool": query.pool,
         "need": None if query.needs is None else query.needs[0],
         "major": None if query.needs is None else query.needs[1],
+        "tags": msgspec.json.encode(dict(query.tags)).decode(), "schedule": query.schedule,
+        "statuses": msgspec.json.encode(sorted(query.statuses)).decode()
+        if query.statuses else None,
     }  # fmt: skip
 
 
@@ -196,4 +239,10 @@ def _summary(row: _Row, alive: bool) -> RunSummary:
         stateful=bool(row[13]),
         pool=row[14],
         priority=row[15],
+        title=row[16],
+        tags={} if row[17] == "{}" else msgspec.json.decode(row[17], type=dict[str, str]),
+        schedule=row[18],
+        place=row[19],
+        holds_place=bool(row[20]),
+        held_by=() if row[21] is None else tuple(msgspec.json.decode(row[21], type=list[str])),
     )

@@ -20,6 +20,7 @@ from qtforge_sdk import Record
 from qtforge_sdk.errors import ConfigError, StateDirectoryError
 from qtforge_sdk.journal import (
     PUBLICATION_AGE,
+    Admission,
     Announcement,
     AppendedPage,
     BreakerTrial,
@@ -47,11 +48,13 @@ from qtforge_sdk.journal import (
     StoredPublication,
 )
 from qtforge_sdk.journal_errors import (
+    RunDuplicateError,
     RunExistsError,
     RunNotFoundError,
     RunOwnedError,
     StaleOwnerError,
 )
+from qtforge_sdk.journal_kit.admission import changed_tags, place_message, refuse
 from qtforge_sdk.journal_kit.appending import make_append, make_create, make_queued
 from qtforge_sdk.journal_kit.archive import unpack
 from qtforge_sdk.journal_kit.cursors import number_of
@@ -115,11 +118,40 @@ class MemoryJournal:
         job = make_create(started, records, self._owner, self.max_value_bytes)
         return self._ownership(self._add(job))
 
-    async def enqueue(self, started: RunStarted) -> None:
+    async def enqueue(self, started: RunStarted) -> Sequence[str]:
         """Add a new run that nobody owns; see `Journal`."""
-        self._open_store()
-        self._add(make_queued(started, self.max_value_bytes))
-        self._store.notify()
+        store = self._open_store()
+        job = make_queued(started, self.max_value_bytes)
+        admission = Admission()
+        if job.row.run_id not in store.runs and job.admission is not None:
+            admission = store.admission(started)
+            refuse(started, admission)
+        self._add(job)
+        if admission.cancels:
+            message = place_message(started)
+            for run_id in admission.cancels:
+                run = store.runs[run_id]
+                self._post(run, message.message_id, encode_message(run_id, message))
+                run.holds = 2 if run.awaits_place else run.holds
+        store.notify()
+        return admission.cancels
+
+    async def admission(self, started: RunStarted) -> Admission:
+        """Return what the start of a run would do; see `Journal`."""
+        return self._open_store().admission(started)
+
+    async def admit(self, ownership: Ownership) -> Sequence[str]:
+        """Let a queued run hold a place; see `Journal`."""
+        run = self._owned(ownership)
+        first = self._store.first_for_place(run, to_us(await self.now()))
+        run.holds = 1 if run.awaits_place and not first else run.holds
+        return first
+
+    async def tag(self, run_id: str, changed: Mapping[str, str | None]) -> Mapping[str, str]:
+        """Change tags of a run; see `Journal`."""
+        run = self._run(run_id)
+        run.tags = changed_tags(run.tags, changed)
+        return dict(run.tags)
 
     async def take(
         self,
@@ -159,7 +191,12 @@ class MemoryJournal:
                 ),
                 key=lambda run: (-run.priority, run.key),
             )
-        return [self._own(run) for run in list(dict.fromkeys(found))[:limit]]
+        taken: list[Ownership] = []
+        for run in dict.fromkeys(found):
+            if len(taken) < limit and not store.first_for_place(run, now_us):
+                run.holds = 1 if run.awaits_place else run.holds
+                taken.append(self._own(run))
+        return taken
 
     async def claim(self, run_id: str) -> Ownership:
         """Claim a run that no open journal owns; see `Journal`."""
@@ -225,7 +262,7 @@ class MemoryJournal:
     async def summary(self, run_id: str) -> RunSummary:
         """Return one run's summary; see `Journal`."""
         run = self._run(run_id)
-        return run.summary(run.owner in self._store.owners)
+        return self._summary(run)
 
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return the runs that a query selects; see `Journal`."""
@@ -241,7 +278,7 @@ class MemoryJournal:
         )
         first = 0 if after is None else ordered.index(after) + 1
         page = ordered[first : first + max(query.limit, 0)]
-        return tuple(run.summary(run.owner in store.owners) for run in page)
+        return tuple(map(self._summary, page))
 
     async def unfinished(self) -> Sequence[str]:
         """Return the runs that can be resumed; see `Journal`."""
@@ -576,7 +613,11 @@ class MemoryJournal:
         store = self._store
         if job.row.run_id in store.runs:
             raise RunExistsError(job.row.run_id)
-        run = MemoryRun(job.row, job.entries, next(store.numbers))
+        if job.admission is not None:
+            existing = store.same_run(job.admission)
+            if existing is not None and job.keys is not None:
+                raise RunDuplicateError(existing, job.keys.unique_key or "")
+        run = MemoryRun(job.row, job.entries, next(store.numbers), job.keys)
         store.runs[run.run_id] = run
         store.log(run, len(job.entries))
         return run
@@ -602,6 +643,10 @@ class MemoryJournal:
         if self._closed:
             raise StateDirectoryError("(in memory)", "the journal is closed", "open it again")
         return self._store
+
+    def _summary(self, run: MemoryRun) -> RunSummary:
+        held_by = self._store.holders(run.workflow, run.place) if run.awaits_place else ()
+        return run.summary(run.owner in self._store.owners, held_by)
 
     def _run(self, run_id: str) -> MemoryRun:
         run = self._open_store().runs.get(run_id)

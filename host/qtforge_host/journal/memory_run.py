@@ -16,6 +16,8 @@ from qtforge_host.journal.listing_queries import waits_for
 from qtforge_host.journal.memory_limits import MemoryLimits
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
+    MOST_HOLDERS,
+    Admission,
     AppendedPage,
     AppendedRecord,
     Cursor,
@@ -30,7 +32,14 @@ from qtforge_sdk.journal import (
     StoredPublication,
 )
 from qtforge_sdk.journal_errors import RunExistsError
-from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, run_row
+from qtforge_sdk.journal_kit.admission import plan
+from qtforge_sdk.journal_kit.appending import (
+    checkpoint_row,
+    handled_messages,
+    keys_row,
+    run_row,
+    tags_text,
+)
 from qtforge_sdk.journal_kit.archive import Archive, pack
 from qtforge_sdk.journal_kit.cursors import place_of
 from qtforge_sdk.journal_kit.encoding import (
@@ -44,14 +53,16 @@ from qtforge_sdk.journal_kit.encoding import (
     decode_record,
     encode_publication,
     from_us,
+    to_us,
 )
-from qtforge_sdk.journal_kit.jobs import Append, CheckpointRow, RunRow
-from qtforge_sdk.records import ANY_VERSION, CheckpointSaved, RunWaiting
+from qtforge_sdk.journal_kit.jobs import Append, CheckpointRow, KeysRow, RunRow
+from qtforge_sdk.records import ANY_VERSION, CheckpointSaved, RunStarted, RunWaiting
 from qtforge_sdk.topics import matches
 
 __all__ = ["MemoryRun", "MemoryStore"]
 
 
+_NO_KEYS: Final = KeysRow("", None, None, 0, None, "{}")
 _KEPT_ORDER: Final = 100_000  # as `Journal.records_since` promises
 
 
@@ -62,9 +73,12 @@ class MemoryRun:
         row: The row of the run, from `run_row`.
         entries: Its encoded records.
         key: The store's number for it.
+        keys: Its tags and keys; None without any.
     """
 
-    def __init__(self, row: RunRow, entries: Sequence[Encoded], key: int) -> None:
+    def __init__(
+        self, row: RunRow, entries: Sequence[Encoded], key: int, keys: KeysRow | None = None
+    ) -> None:
         self.run_id, self.workflow, self.kind, self.status, started_at_us, finished_at_us = row[:6]
         self.owner, self.epoch, self.parent, self.pool, self.priority = row[6:11]
         self._not_before_us = row.not_before or 0
@@ -84,13 +98,17 @@ class MemoryRun:
         self.kept_at_us: int | None = None
         self.timers: dict[str, int] = {}
         self.correlation = ""
+        self.title, self.schedule, self.place, self.places, self.unique_key, tags = keys or _NO_KEYS
+        self.tags = msgspec.json.decode(tags, type=dict[str, str])
+        self.holds = 0  # 1: a place; 2: it needs none, as it is to be cancelled for another run
         self._values: dict[bytes, Blob] = {}  # large ones, each once however many records have it
 
     @classmethod
     def imported(cls, archive: Archive, key: int) -> Self:
         """Return an imported run, which has no owner."""
         entries = [msgspec.structs.replace(each, blobs=archive.blobs) for each in archive.encoded]
-        run = cls(run_row(archive.decoded, None, 0), entries, key)
+        run = cls(run_row(archive.decoded, None, 0), entries, key, keys_row(archive.started))
+        run.tags = run.tags if archive.tags is None else dict(archive.tags)
         for place, record in enumerate(archive.decoded):
             if isinstance(record, CheckpointSaved | RunWaiting):
                 row = checkpoint_row(record, place, every_timer=True)
@@ -118,6 +136,7 @@ class MemoryRun:
             self.finished_at = _instant(change.finished_at_us)
             if self.finished_at is not None:
                 self.owner = None
+                self.holds = 0
                 self.timers.clear()
                 self.arrivals.clear()
         for message_id in job.answered:
@@ -148,6 +167,7 @@ class MemoryRun:
             [each.payload for each in inbox],
             list(blobs.values()),
             references,
+            tags_text(self.tags),
         )
 
     def record(self, number: int) -> Record:
@@ -186,6 +206,14 @@ class MemoryRun:
             for name, version in self._needs.items()
         )
         return self.status == "queued" and self._not_before_us <= now_us and fits
+
+    def may_begin(self, now_us: int) -> bool:
+        """Whether the time is over before which it may not be taken from the queue."""
+        return self._not_before_us <= now_us
+
+    def rank(self) -> tuple[int, int]:
+        """Return what orders the runs of a queue."""
+        return (-self.priority, self.key)
 
     def needs_any(self, plugins: Collection[tuple[str, str]]) -> bool:
         """Return whether it needs one of these plugins, each with the first number of a version."""
@@ -229,6 +257,8 @@ class MemoryRun:
             and query.parent in (None, self.parent)
             and query.pool in (None, self.pool)
             and (query.needs is None or self.needs_any([query.needs]))
+            and query.tags.items() <= self.tags.items()
+            and query.schedule in (None, self.schedule)
             and (since is None or self.started_at >= since)
             and (until is None or self.started_at < until)
             and (
@@ -237,8 +267,13 @@ class MemoryRun:
             )
         )
 
-    def summary(self, owner_alive: bool) -> RunSummary:
-        """Return the run's summary."""
+    def summary(self, owner_alive: bool, held_by: tuple[str, ...] = ()) -> RunSummary:
+        """Return the run's summary.
+
+        Args:
+            owner_alive: Whether its owner lives.
+            held_by: The runs that hold a place of its key.
+        """
         return RunSummary(
             run_id=self.run_id,
             workflow=self.workflow,
@@ -256,7 +291,18 @@ class MemoryRun:
             stateful=self.checkpoint > 0,
             pool=self.pool,
             priority=self.priority,
+            title=self.title,
+            tags=dict(self.tags),
+            schedule=self.schedule,
+            place=self.place,
+            holds_place=self.holds == 1,
+            held_by=held_by[:MOST_HOLDERS] if self.awaits_place else (),
         )
+
+    @property
+    def awaits_place(self) -> bool:
+        """Whether it is queued, and needs a place that it does not hold."""
+        return self.status == "queued" and self.place is not None and not self.holds
 
 
 @dataclass(slots=True)
@@ -360,6 +406,61 @@ class MemoryStore:
             del self.finished[oldest]
             del self.runs[oldest]
             self.secrets.pop(oldest, None)
+
+    def holders(self, workflow: str, place: str | None) -> tuple[str, ...]:
+        """Return the runs that hold the places of a concurrency key, the oldest first."""
+        found = (
+            run
+            for run in self.runs.values()
+            if run.holds == 1 and run.place == place and run.workflow == workflow
+        )
+        return tuple(run.run_id for run in found)
+
+    def waiting(self, workflow: str, place: str | None, now_us: int) -> list[MemoryRun]:
+        """Return the runs that wait for a place and may begin, in the order of getting one."""
+        found = (
+            run
+            for run in self.runs.values()
+            if run.awaits_place and run.place == place and run.workflow == workflow
+            if run.may_begin(now_us)
+        )
+        return sorted(found, key=MemoryRun.rank)
+
+    def first_for_place(self, run: MemoryRun, now_us: int) -> tuple[str, ...]:
+        """Return the runs that come before a queued one; empty where it gets a place."""
+        if not run.awaits_place:
+            return ()
+        waiting = self.waiting(run.workflow, run.place, now_us)
+        ahead = (each.run_id for each in waiting if each.rank() < run.rank())
+        first = (*self.holders(run.workflow, run.place), *ahead)
+        return first if len(first) >= run.places else ()
+
+    def same_run(self, started: RunStarted) -> str | None:
+        """Return the run with the same unique key that is unfinished or young, or None."""
+        unique = None if started.keys is None else started.keys.unique
+        if unique is None:
+            return None
+        age = datetime.timedelta(seconds=unique.within_s or 0.0)
+        for run in reversed(self.runs.values()):
+            if run.workflow == started.workflow and run.unique_key == unique.key:
+                is_young = unique.within_s is not None and run.started_at >= started.at - age
+                if run.finished_at is None or is_young:
+                    return run.run_id
+        return None
+
+    def admission(self, started: RunStarted) -> Admission:
+        """Return what the queueing of a run does; see `Journal.admission`."""
+        place, queue = started.place, started.queue
+        existing = self.same_run(started)
+        if existing is not None or place is None or queue is None:
+            return Admission(existing=existing)
+        waiting = self.waiting(started.workflow, place.key, to_us(started.at))
+        return plan(
+            place,
+            queue.priority,
+            self.holders(started.workflow, place.key),
+            [(run.run_id, run.priority) for run in waiting],
+        )
 
     def log(self, run: MemoryRun, count: int) -> None:
         """Add a run's newest records to the order of all records."""

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
+from qtforge_host.journal.admissions import ADMISSIBLE, admission
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.limit_changes import open_breakers, short_limits
 from qtforge_host.journal.listing_queries import list_runs, summary_of
@@ -17,6 +18,7 @@ from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.storage_errors import is_lasting
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
+    Admission,
     Announcement,
     AppendedPage,
     AppendedRecord,
@@ -34,7 +36,7 @@ from qtforge_sdk.journal import (
     Standing,
     StoredPublication,
 )
-from qtforge_sdk.journal_errors import JournalDamagedError, RunNotFoundError
+from qtforge_sdk.journal_errors import JournalDamagedError, RunDuplicateError, RunNotFoundError
 from qtforge_sdk.journal_kit.archive import pack
 from qtforge_sdk.journal_kit.cursors import number_of, place_of
 from qtforge_sdk.journal_kit.encoding import (
@@ -46,6 +48,7 @@ from qtforge_sdk.journal_kit.encoding import (
     from_us,
     to_us,
 )
+from qtforge_sdk.records import RunStarted
 from qtforge_sdk.run_status import RECOVERABLE
 from qtforge_sdk.topics import matches
 
@@ -122,6 +125,7 @@ _LAPSED: Final = f"""SELECT run_id FROM runs
 _QUEUED: Final = f"""SELECT run_id FROM runs
     WHERE status = 'queued' AND {_OF_POOL} AND pool NOT IN (SELECT pool FROM paused_pools)
     AND {_UNOWNED} AND {_READY} AND {_NEEDING} AND (not_before IS NULL OR not_before <= :begin)
+    AND {ADMISSIBLE}
     AND NOT EXISTS (SELECT 1 FROM json_each(needs) AS need WHERE NOT EXISTS
         (SELECT 1 FROM json_each(:able) AS able
             WHERE able.key = need.key AND need.value IN (able.value, '*')))
@@ -349,7 +353,11 @@ class Queries:
             sums = self._connection.execute("SELECT sum FROM blobs WHERE run = ?", (key,))
             contents = [self._blobs.read(sum_) for (sum_,) in sums]
             records = payloads(self._connection, key)
-            return pack(run_id, records, [payload for (payload,) in rows], contents, references)
+            (tags,) = self._connection.execute(
+                "SELECT tags FROM runs WHERE key = ?", (key,)
+            ).fetchone()
+            messages = [payload for (payload,) in rows]
+            return pack(run_id, records, messages, contents, references, tags)
         except UnreadableError as error:
             self._damaged(run_id, None, error)
         finally:
@@ -430,6 +438,13 @@ class Queries:
             short=short_limits(self._connection, self._locks.owner),
             breakers=open_breakers(self._connection),
         )
+
+    def admission(self, started: RunStarted) -> Admission:
+        """Return what the start of a run would do; see `Journal`."""
+        try:
+            return admission(self._connection, started, started.queue is not None)
+        except RunDuplicateError as error:
+            return Admission(existing=error.run_id)
 
     def kept_values(self, prefix: str) -> tuple[KeptValue, ...]:
         """Return the shared values whose keys begin with a text; see `Journal`."""

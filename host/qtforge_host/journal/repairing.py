@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from qtforge_host.journal.group import GroupCommit
-from qtforge_host.journal.inspection import missing_rows, rows_by_records
+from qtforge_host.journal.inspection import STRAY_TAGS, missing_rows, rows_by_records
 from qtforge_sdk.journal import Repair
+from qtforge_sdk.journal_kit.appending import tags_text
 from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow
 from qtforge_sdk.journal_kit.jobs import Change
 
@@ -19,6 +20,12 @@ _UPDATE: Final = f"UPDATE runs SET {', '.join(f'{each} = ?' for each in COLUMNS)
 _INSERT: Final = f"""INSERT INTO runs ({", ".join(COLUMNS)}, key, epoch)
     VALUES ({", ".join("?" * len(COLUMNS))}, ?, ?)"""  # noqa: S608
 _RESUMED: Final = 1_000_000  # a rebuilt row's epoch: later than any that its owners had
+_RESET_TAGS: Final = "UPDATE runs SET tags = '{}' WHERE NOT json_valid(tags) RETURNING run_id"
+_INDEX_TAGS: Final = """INSERT INTO tags SELECT each.key, each.value, started_at, runs.key
+    FROM runs, json_each(runs.tags) AS each WHERE runs.tags <> '{}'"""
+# Of what the records do not say: the first tags, and that a run that has begun holds its place.
+_TAG_AGAIN: Final = """UPDATE runs SET tags = ?,
+    holds = ? AND place IS NOT NULL AND finished_at IS NULL WHERE key = ?"""
 _DROP_STRAY: Final = (
     """DELETE FROM timers WHERE run NOT IN (SELECT key FROM runs WHERE finished_at IS NULL)""",
     """DELETE FROM arrivals WHERE run NOT IN (SELECT key FROM runs WHERE finished_at IS NULL)
@@ -38,7 +45,7 @@ def repair() -> Change:
 
     def do(group: GroupCommit) -> tuple[Repair, ...]:
         done: list[Repair] = []
-        for mend in (_indexes, _rows, _stray_rows):
+        for mend in (_indexes, _rows, _stray_rows, _tags):
             mend(group, done.append)
         return tuple(done)
 
@@ -71,6 +78,7 @@ def _row(group: GroupCommit, run: ExpectedRow, say: Callable[[Repair], None]) ->
     group.forget(run.key)
     if row is None:
         connection.execute(_INSERT, (*run.values, run.key, _RESUMED))
+        connection.execute(_TAG_AGAIN, (tags_text(run.tags), run.status != "queued", run.key))
         say(Repair(what="its row was made from its records", run_id=run_id))
     elif wrong := run.differing_columns(row):
         connection.execute(_UPDATE, (*run.values, run.key))
@@ -89,6 +97,15 @@ def _row(group: GroupCommit, run: ExpectedRow, say: Callable[[Repair], None]) ->
     for position in messages:
         connection.execute("INSERT INTO arrivals VALUES (?, ?)", (run.key, position))
         say(Repair(what=f"its message {position} is to be handled again", run_id=run_id))
+
+
+def _tags(group: GroupCommit, say: Callable[[Repair], None]) -> None:
+    for (run_id,) in group.connection.execute(_RESET_TAGS).fetchall():
+        say(Repair(what="its tags could not be read, and were removed", run_id=run_id))
+    if group.connection.execute(STRAY_TAGS).fetchone() is not None:
+        group.connection.execute("DELETE FROM tags")
+        group.connection.execute(_INDEX_TAGS)
+        say(Repair(what="the index of tags was built again"))
 
 
 def _stray_rows(group: GroupCommit, say: Callable[[Repair], None]) -> None:

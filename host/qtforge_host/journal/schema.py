@@ -172,6 +172,29 @@ _KEPT: Final = (
         data BLOB NOT NULL
     ) WITHOUT ROWID""",
 )
+_RUN_KEYS: Final = (
+    # Only runs with tags or keys have values in these; ``places`` is the limit of ``place``.
+    "ALTER TABLE runs ADD COLUMN title TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE runs ADD COLUMN tags TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE runs ADD COLUMN schedule TEXT",
+    "ALTER TABLE runs ADD COLUMN place TEXT",
+    "ALTER TABLE runs ADD COLUMN places INTEGER NOT NULL DEFAULT 0",
+    # 1: it holds a place; 2: it needs none, as it is to be cancelled for another run.
+    "ALTER TABLE runs ADD COLUMN holds INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE runs ADD COLUMN unique_key TEXT",
+    """CREATE INDEX runs_by_place ON runs (workflow, place, holds, priority DESC, key)
+        WHERE place IS NOT NULL AND finished_at IS NULL""",
+    """CREATE INDEX runs_by_unique_key ON runs (workflow, unique_key, key)
+        WHERE unique_key IS NOT NULL""",
+    "CREATE INDEX runs_by_schedule ON runs (schedule, started_at) WHERE schedule IS NOT NULL",
+    """CREATE TABLE tags (
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        started_at INTEGER NOT NULL,
+        run INTEGER NOT NULL,
+        PRIMARY KEY (name, value, started_at, run)
+    ) WITHOUT ROWID""",
+)
 INSERT_RUNS: Final = """INSERT INTO runs (run_id, workflow, kind, status, started_at, finished_at,
     owner, epoch, parent, pool, priority, not_before, needs)"""
 """A statement up to its values, which are those of `RunRow`."""
@@ -378,6 +401,12 @@ def _from_9(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _from_10(connection: sqlite3.Connection) -> None:
+    """Migrate from format 10, whose runs had neither tags nor keys."""
+    for statement in _RUN_KEYS:
+        connection.execute(statement)
+
+
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_0,
     _from_1,
@@ -389,6 +418,7 @@ MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_7,
     _from_8,
     _from_9,
+    _from_10,
 )
 """The function at index n migrates from format n to format n + 1."""
 FORMAT_VERSION: Final = len(MIGRATIONS)

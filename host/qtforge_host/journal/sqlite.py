@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from qtforge_host.journal import changes, limit_changes
+from qtforge_host.journal import admissions, changes, limit_changes
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import (
     JOURNAL_FILE,
@@ -35,6 +35,7 @@ from qtforge_sdk import Record
 from qtforge_sdk.errors import ConfigError, StateDirectoryError
 from qtforge_sdk.journal import (
     PUBLICATION_AGE,
+    Admission,
     Announcement,
     AppendedPage,
     BreakerTrial,
@@ -159,10 +160,25 @@ class SqliteJournal:
         ownership: Ownership = await self._write(job, blobs)
         return ownership
 
-    async def enqueue(self, started: RunStarted) -> None:
+    async def enqueue(self, started: RunStarted) -> Sequence[str]:
         """Add a new run that nobody owns; see `Journal`."""
         job = make_queued(started, self.max_value_bytes)
-        await self._write(job, job.entry.blobs)
+        return await self._write(job, job.entry.blobs) or ()
+
+    async def admission(self, started: RunStarted) -> Admission:
+        """Return what the start of a run would do; see `Journal`."""
+        return await self._read(lambda queries: queries.admission(started))
+
+    async def admit(self, ownership: Ownership) -> Sequence[str]:
+        """Let a queued run hold a place; see `Journal`."""
+        change = admissions.admit(ownership, to_us(await self.now()))
+        first: Sequence[str] = await self._write(change)
+        return first
+
+    async def tag(self, run_id: str, changed: Mapping[str, str | None]) -> Mapping[str, str]:
+        """Change tags of a run; see `Journal`."""
+        tags: Mapping[str, str] = await self._write(admissions.tag(run_id, changed))
+        return tags
 
     async def take(
         self,
@@ -191,7 +207,7 @@ class SqliteJournal:
         found = await self._read(lambda queries: queries.takeable(limit, wish))
         if not found:  # as mostly: nothing is written
             return ()
-        taken: list[Ownership] = await self._write(changes.take(found, self._locks))
+        taken: list[Ownership] = await self._write(changes.take(found, self._locks, wish.now_us))
         return taken
 
     async def claim(self, run_id: str) -> Ownership:

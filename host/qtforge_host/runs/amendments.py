@@ -226,6 +226,12 @@ def amend(
         for field in ("name", "kind", "version")
         if getattr(before, field) != getattr(after, field)
     ]
+    reasons += [
+        f"'{field}' was evaluated when the run was started; "
+        + ("qtforge-host runs tag changes its tags" if field == "tags" else "start another run")
+        for field in ("tags", "title", "priority", "unique", "concurrency_key")
+        if getattr(before, field) != getattr(after, field)
+    ]
     reasons += workflow.orchestrator.check_amendment(before, after, steps)
     if not reasons:
         reasons += map(str, check(dataclasses.replace(workflow, definition=after, text="")))

@@ -22,7 +22,7 @@ from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import OperationError, RunError, WorkflowError, WorkflowUnmetError
 from qtforge_sdk.journal import InboxMessage, Journal, Ownership, RunQuery, RunSecret, RunSummary
-from qtforge_sdk.journal_errors import RunOwnedError
+from qtforge_sdk.journal_errors import RunNotFoundError, RunOwnedError, StaleOwnerError
 from qtforge_sdk.records import (
     CHILD_ENDED,
     QueueEntry,
@@ -53,6 +53,8 @@ def needs_execution(state: RunState) -> bool:
     A Python workflow decides that itself.
     """
     started = state.started
+    if state.status == "queued" and not state.resumed:  # it has not begun
+        return False
     definition = state.definition or (started.definition if started is not None else None)
     if state.compensating or definition is None or definition.get("finally"):
         return True
@@ -338,7 +340,7 @@ class Children:
         for each in await _dependent(self._journal, parent, concluding=child is not None):
             if child in (None, each):
                 await self._journal.post(each, cancel_message(parent, self._clock.now()))
-                await self._end_cancelled(each)
+                await self.end_cancelled(each)
 
     async def request_cancel(self, parent: str, children: Collection[str]) -> None:
         """Cancel children of a run without waiting until they have ended.
@@ -350,7 +352,7 @@ class Children:
         for each in await unfinished_children(self._journal, parent):
             if each.run_id in children:
                 await self._journal.post(each.run_id, cancel_message(parent, self._clock.now()))
-                self._active_runs.spawn(self._end_cancelled(each.run_id))
+                self._active_runs.spawn(self.end_cancelled(each.run_id))
 
     async def send(self, run_ids: Iterable[str], message: InboxMessage) -> None:
         """Send an event to runs; each keeps a message of that id once.
@@ -362,7 +364,24 @@ class Children:
             await self._journal.post(each, message)
             self._active_runs.notify(each)
 
-    async def _end_cancelled(self, run_id: str) -> None:
+    async def make_room(self, run_id: str, by: str) -> None:
+        """Cancel a run that was sent a request for that, since a new one needs its place.
+
+        Args:
+            run_id: The run.
+            by: Who asks.
+        """
+        try:
+            if self._active_runs.get(run_id) is not None:
+                await self._active_runs.deliver_pending(run_id)
+            elif not await cancel_family(
+                self._journal, run_id, by=by, reason="its place is needed", at=self._clock.now()
+            ):
+                await self.end_cancelled(run_id)
+        except (RunOwnedError, RunNotFoundError, StaleOwnerError):
+            pass  # its owner has the request
+
+    async def end_cancelled(self, run_id: str) -> None:
         """Resume a run that is to be cancelled, if it can be resumed here."""
         try:
             records = await self._journal.tail(run_id)

@@ -23,6 +23,14 @@ from qtforge_host.runs.deaths import CRASH_LIMIT
 from qtforge_host.runs.execution import RunExecution
 from qtforge_host.runs.log import RunListener, RunLog
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.run_keys import (
+    NO_START,
+    Start,
+    evaluate_keys,
+    evaluate_priority,
+    has_keys,
+    without_secrets,
+)
 from qtforge_host.runs.run_secrets import RunSecrets
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.state import RunState
@@ -45,14 +53,14 @@ from qtforge_sdk.errors import (
     WorkflowError,
     WorkflowVersionError,
 )
-from qtforge_sdk.journal import InboxEntry, Journal, Ownership
+from qtforge_sdk.journal import Admission, InboxEntry, Journal, Ownership
 from qtforge_sdk.journal_errors import (
     RunExistsError,
     RunNotFoundError,
     RunOwnedError,
     StaleOwnerError,
 )
-from qtforge_sdk.records import QueueEntry, RunBlocked, RunResumed, RunStarted
+from qtforge_sdk.records import QueueEntry, RunBlocked, RunQueued, RunResumed, RunStarted
 from qtforge_sdk.secrets import Secrets
 
 __all__ = ["Engine", "RunIds"]
@@ -188,8 +196,12 @@ class Engine:
         parent: ParentStep | None = None,
         stays: bool = False,
         on_started: OnStarted | None = None,
+        start: Start = NO_START,
     ) -> RunState:
         """Start a run, and execute it until it ends or rests.
+
+        A run that needs a place of a concurrency key is queued first; where it gets none now, it
+        is returned as it waits in the queue.
 
         Args:
             workflow: A valid workflow.
@@ -200,6 +212,7 @@ class Engine:
             parent: The step of another run that starts this one.
             stays: Whether the run stays in memory while it waits for events.
             on_started: Awaited with the run's id once the journal holds the run.
+            start: What it gets from whoever starts it.
 
         Returns:
             The run's state, also when it failed.
@@ -208,11 +221,17 @@ class Engine:
             asyncio.CancelledError: The caller was cancelled, and the run with it; the journal
                 says so.
             RunExistsError: There is a run of that id.
+            RunDuplicateError: There is a run with the same unique key.
+            RunConcurrencyError: There is no place for it, and it does not wait for one.
             RunInputError: The input does not fit the definition; nothing was started.
             RunError: The journal refused the run.
         """
         await self.active_runs.ensure_watching()
-        started, secrets = await self._new(workflow, given, run_id, parent)
+        started, secrets = await self._new(workflow, given, run_id, parent, start)
+        if started.place is not None:
+            secrets.close()
+            options = _Options(listener=listener or _NoListener(), stays=stays)
+            return await self._execute_in_turn(started, options, on_started)
         inbox_reads = self.active_runs.inbox_reads
         try:
             ownership = await self.journal.create(started)
@@ -249,34 +268,83 @@ class Engine:
         *,
         run_id: str | None = None,
         parent: ParentStep | None = None,
+        start: Start = NO_START,
     ) -> str:
         """Store a run that a process with room for it executes; return its id.
 
         Args:
             workflow: A valid workflow.
             given: The input; it takes precedence over the definition's defaults.
-            queue: How it waits. The plugins that the workflow requires are added to what it
-                needs, and the one that contributed a workflow in Python.
+            queue: How it waits; without a priority, with that of the definition. The plugins that
+                the workflow requires are added to what it needs, and the one that contributed a
+                workflow in Python.
             run_id: As of `execute`.
             parent: As of `execute`.
+            start: As of `execute`.
 
         Raises:
             RunExistsError: There is a run of that id.
+            RunDuplicateError: There is a run with the same unique key.
+            RunConcurrencyError: There is no place for it, and it does not wait for one.
             RunInputError: The input does not fit the definition; nothing was stored.
             RunError: The journal refused the run.
         """
+        started, secrets = await self._new(workflow, given, run_id, parent, start, queue)
+        secrets.close()
+        cancelled = await self.journal.enqueue(started)
+        for each in cancelled:
+            self.active_runs.spawn(self._children.make_room(each, f"the run {started.run_id}"))
+        return started.run_id
+
+    async def plan(
+        self, workflow: Workflow, given: Mapping[str, Any], start: Start = NO_START
+    ) -> tuple[RunStarted, Admission]:
+        """Return how a run would be started, and what that would mean now; nothing is written.
+
+        Args:
+            workflow: A valid workflow.
+            given: The input.
+            start: As of `execute`.
+
+        Raises:
+            RunInputError: The input does not fit the definition.
+            RunError: A tag or key can't be used.
+        """
+        plain = await self.accepted_input(workflow, given)
+        plain = without_secrets(plain, workflow.definition.secret_names)
+        started = await self._first_record(workflow, plain, "planned", None, start, None)
+        return started, await self.journal.admission(started)
+
+    async def _execute_in_turn(
+        self, started: RunStarted, options: _Options, on_started: OnStarted | None
+    ) -> RunState:
+        """Queue a run that needs a place, and execute it where it gets one now."""
+        run_id = started.run_id
+        with self.active_runs.executing(run_id) as handle:
+            cancelled = await self.journal.enqueue(started)
+            if on_started is not None:
+                await on_started(run_id)
+            for each in cancelled:
+                await self._children.make_room(each, f"the run {run_id}")
+            try:
+                state = await self._resume(run_id, options)
+                state = await self._until_rest(state, handle, options)
+            except RunOwnedError:  # another process has taken it from the queue
+                return RunState.from_records(run_id, await self.journal.tail(run_id))
+            except Exception as error:
+                self._leave(run_id, error)
+                raise
+        self._tell_end(state)
+        return state
+
+    def _queue_of(self, workflow: Workflow, queue: QueueEntry, priority: int) -> QueueEntry:
+        """Return how a run waits, with the plugins that it needs and its priority."""
         plugin, version = workflow.author
         active = self._plugins()
         needs = {**queue.needs, **needs_of(workflow.definition.requires, active)}
         if plugin in active:  # that of a kind of workflow is part of the host
             needs[plugin] = major(version)
-        queue = msgspec.structs.replace(queue, needs=needs)
-        started, secrets = await self._new(workflow, given, run_id, parent, queue)
-        try:
-            await self.journal.enqueue(started)
-        finally:
-            secrets.close()
-        return started.run_id
+        return msgspec.structs.replace(queue, needs=needs, priority=queue.priority or priority)
 
     async def accepted_input(self, workflow: Workflow, given: Mapping[str, Any]) -> Any:
         """Return the input of a new run, checked and as plain values; secrets are still in it.
@@ -300,6 +368,7 @@ class Engine:
         given: Mapping[str, Any],
         run_id: str | None,
         parent: ParentStep | None,
+        start: Start,
         queue: QueueEntry | None = None,
     ) -> tuple[RunStarted, RunSecrets]:
         """Return the first record of a new run, whose input was checked, and its secrets."""
@@ -312,8 +381,44 @@ class Engine:
             plain = await secrets.conceal_inputs(plain, definition.secret_names)
         if parent is not None and parent.secrets:
             await secrets.take(parent.secrets)
-        started = RunStarted(
-            run_id=secrets.run_id,
+        try:
+            started = await self._first_record(
+                workflow, plain, secrets.run_id, parent, start, queue
+            )
+        except BaseException:
+            secrets.close()
+            raise
+        return started, secrets
+
+    async def _first_record(
+        self,
+        workflow: Workflow,
+        plain: Any,
+        run_id: str,
+        parent: ParentStep | None,
+        start: Start,
+        queue: QueueEntry | None,
+    ) -> RunStarted:
+        """Return the first record of a run with this input."""
+        definition = workflow.definition
+        keys = None
+        if has_keys(definition, start):
+            keys = await self._evaluator.compute(
+                lambda: evaluate_keys(
+                    definition, plain, start, self._evaluator, is_child=parent is not None
+                )
+            )
+        if queue is None and keys is not None and keys.place is not None:
+            queue = QueueEntry()
+        if queue is not None:
+            priority = 0
+            if definition.priority != 0:
+                priority = await self._evaluator.compute(
+                    lambda: evaluate_priority(definition, plain, self._evaluator)
+                )
+            queue = self._queue_of(workflow, queue, priority)
+        return RunStarted(
+            run_id=run_id,
             at=self._clock.now(),
             workflow=definition.name,
             kind=definition.kind,
@@ -328,8 +433,9 @@ class Engine:
             notify=parent.notify if parent is not None else "",
             independent=parent is not None and parent.independent,
             queue=queue,
+            keys=keys,
+            started_by=start.by,
         )
-        return started, secrets
 
     async def resume(
         self,
@@ -396,8 +502,13 @@ class Engine:
         return state
 
     def _tell_end(self, state: RunState) -> None:
-        if state.finished is not None and self.on_ended is not None:
+        if state.finished is None:
+            return
+        if self.on_ended is not None:
             self.on_ended(state)
+        if state.started is not None and state.started.place is not None:
+            for notice in tuple(self.active_runs.on_change):  # another run may get its place
+                notice()
 
     def now(self) -> datetime.datetime:
         """Return the time, by the engine's clock."""
@@ -471,6 +582,8 @@ class Engine:
                 await self.journal.release(ownership, needs=needs, unused=True)
                 return state
             return await self._block(ownership, records, problem.text, active)
+        if not await self._has_place(ownership, state, records):
+            return await self._rests(state, ownership)
         note = "; ".join(filter(None, (options.note, problem.text if problem else "")))
         inbox_reads = self.active_runs.inbox_reads
         read_inbox = self.journal.pending if stateful(workflow) else self.journal.inbox
@@ -502,6 +615,30 @@ class Engine:
             has_rested=len(records) > 1,
             resumed=not waited and options.unpause,
         )
+
+    async def _has_place(
+        self, ownership: Ownership, state: RunState, records: list[Record]
+    ) -> bool:
+        """Let a run have a place of its concurrency key; return whether it may be executed.
+
+        A run that has begun, and has none, such as one that is retried, waits in the queue as
+        others do. One that is to be cancelled needs none.
+        """
+        run_id = ownership.run_id
+        if state.started is None or state.started.place is None:
+            return True
+        if (await self.journal.summary(run_id)).holds_place:
+            return True
+        pending = await self.journal.pending(run_id)
+        is_cancelled = any(entry.message.kind == "cancel" for entry in pending)
+        if is_cancelled or state.cancel_requested is not None:
+            return True
+        if state.status != "queued":  # first: so that it can't be left with a place it does not use
+            queued = RunQueued(run_id=run_id, at=self._clock.now())
+            await self.journal.append(ownership, [queued])
+            records.append(queued)
+            state.apply(queued)
+        return not await self.journal.admit(ownership)
 
     async def _rests(self, state: RunState, ownership: Ownership | None) -> RunState:
         """Release a run that is not to be executed, where it is owned."""

@@ -5,6 +5,7 @@
     QtForgeError
     ├── CallNotEndedError      run.call_not_ended
     └── RunError
+        ├── RunKeysError       run.keys_invalid
         ├── StatefulRunError   run.stateful
         ├── RunEndedError      run.ended
         ├── RunNotEndedError   run.not_ended
@@ -19,6 +20,7 @@ from qtforge_sdk.errors import QtForgeError, RunError
 __all__ = [
     "CallNotEndedError",
     "RunEndedError",
+    "RunKeysError",
     "RunNotEndedError",
     "RunSucceededError",
     "StatefulRunError",
@@ -45,6 +47,30 @@ class CallNotEndedError(QtForgeError):
             "undo it by hand; or give the operation execution='process', or the compensation a"
             " longer timeout or a retry",
         )
+
+
+class RunKeysError(RunError):
+    """The title, a key or the priority of a new run has a value that can't be used.
+
+    Args:
+        workflow: The workflow.
+        path: The key of the definition.
+        value: The value, in one line.
+        why: Why it can't be used.
+    """
+
+    code = "run.keys_invalid"
+    exit_code = 2
+    http_status = 422
+
+    def __init__(self, workflow: str, path: str, value: str, why: str, /) -> None:
+        super().__init__(
+            f"'{path}' of '{workflow}' can't be {value!a}",
+            why,
+            "give another input, or change the definition",
+        )
+        self.workflow = workflow
+        self.path = path
 
 
 class StatefulRunError(RunError):

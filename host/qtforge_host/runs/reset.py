@@ -33,6 +33,7 @@ from qtforge_sdk.records import (
     RunAmended,
     RunReset,
     RunStarted,
+    StartedBy,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -261,8 +262,17 @@ def forked(
     steps = _Steps(records)
     again = steps.places if stage is None else steps_again(started.run_id, records, stage, workflow)
     kept = set(steps.places) - set(again)
+    keys = started.keys
     first = msgspec.structs.replace(
-        started, run_id=new_id, at=at, input=dict(given), parent=None, parent_step=None
+        started,
+        run_id=new_id,
+        at=at,
+        input=dict(given),
+        parent=None,
+        parent_step=None,
+        # It is made on purpose, although there may be one with its key.
+        keys=None if keys is None else msgspec.structs.replace(keys, unique=None),
+        started_by=StartedBy(kind="fork", name=started.run_id),
     )
     copies: list[Record] = []
     for record in records:

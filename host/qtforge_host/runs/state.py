@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -25,6 +25,7 @@ from qtforge_sdk.records import (
     RunCancelRequested,
     RunFinished,
     RunPaused,
+    RunQueued,
     RunReset,
     RunResumed,
     RunStarted,
@@ -227,6 +228,18 @@ class RunState:
     def duration_s(self) -> float | None:
         """Seconds from the run's start to its end; None until it has ended."""
         return elapsed_s(self.started_at, self.finished_at)
+
+    @property
+    def title(self) -> str:
+        """One line for people, or ""."""
+        keys = None if self.started is None else self.started.keys
+        return "" if keys is None else keys.title
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags with which it was started; its summary has those of now."""
+        keys = None if self.started is None else self.started.keys
+        return {} if keys is None else keys.tags
 
     @property
     def rests(self) -> bool:
@@ -444,6 +457,8 @@ class RunState:
                 self.deaths.add_owner(record.died, self.steps, self.compensations, self.outcomes)
                 if self.checkpoint is None:  # it does not wait any more
                     self.accepts, self.timers = (), {}
+            case RunQueued():
+                self.finished = self.finished_at = self.blocked = None
             case RunWaiting():
                 self.accepts = record.events
                 self.timers = {} if record.until is None else {REST_TIMER: record.until}

@@ -15,6 +15,7 @@ from qtforge_host.policies.cache import ResultCache
 from qtforge_host.runs.active_runs import ActiveRuns
 from qtforge_host.runs.children import unfinished_children
 from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.run_keys import NO_START, Start
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.store_clock import StoreClock
 from qtforge_host.workflows.definitions import Workflow
@@ -58,7 +59,12 @@ class Supervisor:
         return self.engine.active_runs
 
     async def start(
-        self, workflow: Workflow, given: Mapping[str, Any], *, run_id: str | None = None
+        self,
+        workflow: Workflow,
+        given: Mapping[str, Any],
+        *,
+        run_id: str | None = None,
+        start: Start = NO_START,
     ) -> str:
         """Start a run that executes in the background; return its id.
 
@@ -66,7 +72,7 @@ class Supervisor:
         """
         return await self.active_runs.start(
             lambda on_started: self.engine.execute(
-                workflow, given, run_id=run_id, on_started=on_started
+                workflow, given, run_id=run_id, on_started=on_started, start=start
             )
         )
 

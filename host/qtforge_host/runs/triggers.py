@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.runs.run_keys import Start
 from qtforge_host.runs.supervisor import Supervisor
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.checkpoints import EventTrigger
@@ -18,8 +19,8 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError, QtForgeError, StorageError
 from qtforge_sdk.journal import InboxMessage, Journal
-from qtforge_sdk.journal_errors import RunExistsError
-from qtforge_sdk.records import DEFAULT_POOL, QueueEntry
+from qtforge_sdk.journal_errors import RunDuplicateError, RunExistsError
+from qtforge_sdk.records import DEFAULT_POOL, QueueEntry, StartedBy
 from qtforge_sdk.topics import matches
 
 __all__ = ["EventTriggers"]
@@ -142,9 +143,11 @@ class EventTriggers:
             }
             name = bound.workflow.definition.name
             try:
-                await self._act(bound, {"event": event}, at, lasting=lasting)
+                await self._act(bound, topic, {"event": event}, at, lasting=lasting)
             except StorageError:
                 raise
+            except RunDuplicateError as error:
+                _LOG.info("%s: '%s' starts nothing: %s", name, topic, error)
             except ExpressionError as error:
                 _LOG.warning("%s: '%s' was not handled: %s", name, topic, error)
             except QtForgeError as error:
@@ -164,7 +167,13 @@ class EventTriggers:
         self._by_topic.clear()
 
     async def _act(
-        self, bound: _Bound, names: Mapping[str, Any], at: datetime.datetime, *, lasting: bool
+        self,
+        bound: _Bound,
+        topic: str,
+        names: Mapping[str, Any],
+        at: datetime.datetime,
+        *,
+        lasting: bool,
     ) -> None:
         trigger = bound.trigger
         if trigger.where is not None and not await self._holds(trigger.where, names):
@@ -175,12 +184,13 @@ class EventTriggers:
         template = self._expressions.template(trigger.input)
         given = await self._expressions.compute(lambda: template.render(names))
         run_id = _run_id(bound, names["event"]["id"]) if lasting else None
+        start = Start(by=StartedBy(kind="event", name=topic))
         try:
             if self._executes and self._has_room:
-                await self._supervisor.start(bound.workflow, given, run_id=run_id)
+                await self._supervisor.start(bound.workflow, given, run_id=run_id, start=start)
             else:
                 await self._supervisor.engine.enqueue(
-                    bound.workflow, given, QueueEntry(), run_id=run_id
+                    bound.workflow, given, QueueEntry(), run_id=run_id, start=start
                 )
         except RunExistsError:
             if run_id is None:

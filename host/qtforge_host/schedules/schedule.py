@@ -9,7 +9,7 @@ import heapq
 import itertools
 import zoneinfo
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -65,6 +65,7 @@ class Schedule:
         catch_up_within_s: Times that passed longer ago are missed, in seconds.
         pause_after: So many failures in a row pause the schedule; None for never.
         input: What each run is started with; ``${schedule...}`` stands for its planned time.
+        tags: Tags of each run, with the same expressions.
         enabled: Whether it counts.
         pool: The pool whose processes execute its runs.
     """
@@ -82,6 +83,7 @@ class Schedule:
     catch_up_within_s: float = 86_400.0
     pause_after: int | None = None
     input: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
     enabled: bool = True
     pool: str = DEFAULT_POOL
 
@@ -232,6 +234,7 @@ def _read(name: str, said: ScheduleSettings, where: str) -> Schedule:
         catch_up_within_s=seconds_at(f"{where}.catch_up_within", said.catch_up_within),
         pause_after=said.pause_after,
         input=said.input,
+        tags=said.tags,
         enabled=said.enabled,
         pool=said.pool,
     )

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Mapping
-from typing import Any
 
 from qtforge_host.api.client import RunClient
-from qtforge_host.api.schedules import input_of
+from qtforge_host.api.schedules import ScheduledInput, input_of
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.runs.errors import RunEndedError
+from qtforge_host.runs.run_keys import Start
 from qtforge_host.runs.supervisor import Durable
 from qtforge_host.schedules.schedule import Schedule
 from qtforge_host.serving.scheduler import RunEnd
-from qtforge_sdk.journal_errors import RunNotFoundError
-from qtforge_sdk.records import QueueEntry
+from qtforge_sdk.journal_errors import RunDuplicateError, RunExistsError, RunNotFoundError
+from qtforge_sdk.records import QueueEntry, StartedBy
 from qtforge_sdk.run_status import UNFINISHED
 
 __all__ = ["JournalScheduledRuns"]
@@ -35,11 +34,21 @@ class JournalScheduledRuns:
         self._client = client
         self._expressions = expressions
 
-    async def start(self, schedule: Schedule, run_id: str, given: Mapping[str, Any]) -> None:
+    async def start(self, schedule: Schedule, run_id: str, given: ScheduledInput) -> None:
         """Queue a schedule's workflow as the run of that name; see `ScheduledRuns`."""
         engine = self._durable.engine
         workflow = engine.workflows.declared(schedule.workflow)
-        await engine.enqueue(workflow, given, QueueEntry(pool=schedule.pool), run_id=run_id)
+        start = Start(by=StartedBy(kind="schedule", name=schedule.name), tags=given.tags)
+        try:
+            await engine.enqueue(
+                workflow,
+                given.input,
+                QueueEntry(pool=schedule.pool),
+                run_id=run_id,
+                start=start,
+            )
+        except RunDuplicateError as error:  # another run does the same already
+            raise RunExistsError(error.run_id) from error
 
     async def cancel(self, run_id: str, reason: str) -> None:
         """Cancel a run, unless it has ended; see `ScheduledRuns`."""
@@ -58,6 +67,6 @@ class JournalScheduledRuns:
 
     async def given(
         self, schedule: Schedule, planned: datetime.datetime, previous: datetime.datetime | None
-    ) -> Mapping[str, Any]:
+    ) -> ScheduledInput:
         """Return the input of the run of a planned time; see `ScheduledRuns`."""
         return await input_of(self._expressions, schedule, planned, previous)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, Literal, Protocol
 
 from msgspec.structs import replace
 
+from qtforge_host.api.schedules import ScheduledInput
 from qtforge_host.schedules.schedule import Schedule
 from qtforge_host.schedules.state import PlannedTime, ScheduleState, ScheduleStates
 from qtforge_sdk.clock import Clock
@@ -34,7 +35,7 @@ RunEnd = Literal["unfinished", "succeeded", "failed"]
 class ScheduledRuns(Protocol):
     """Starts and ends the runs of schedules."""
 
-    async def start(self, schedule: Schedule, run_id: str, given: Mapping[str, Any]) -> None:
+    async def start(self, schedule: Schedule, run_id: str, given: ScheduledInput) -> None:
         """Start a schedule's workflow as the run of that name.
 
         Raises:
@@ -50,8 +51,8 @@ class ScheduledRuns(Protocol):
 
     async def given(
         self, schedule: Schedule, planned: datetime.datetime, previous: datetime.datetime | None
-    ) -> Mapping[str, Any]:
-        """Return the input of the run of a planned time.
+    ) -> ScheduledInput:
+        """Return the input and tags of the run of a planned time.
 
         Raises:
             ExpressionError: An expression of it failed.

@@ -8,7 +8,7 @@ import inspect
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from qtforge_sdk import Record
@@ -131,9 +131,9 @@ class MortalJournal:
         """Create a run; see `Journal`."""
         return await self._write("create", [started, *records], self.inner.create, started, records)
 
-    async def enqueue(self, started: RunStarted) -> None:
+    async def enqueue(self, started: RunStarted) -> Sequence[str]:
         """Queue a run; see `Journal`."""
-        await self._write("enqueue", [started], self.inner.enqueue, started)
+        return await self._write("enqueue", [started], self.inner.enqueue, started)
 
     async def append(
         self, ownership: Ownership, records: Sequence[Record], posts: Any = ()
@@ -147,6 +147,18 @@ class MortalJournal:
     async def claim(self, run_id: str) -> Ownership:
         """Claim a run; see `Journal`."""
         return await self._write_of_owner("claim", self.inner.claim, run_id)
+
+    async def admit(self, ownership: Ownership) -> Sequence[str]:
+        """Let a run hold a place; see `Journal`."""
+        return await self._write_of_owner("admit", self.inner.admit, ownership)
+
+    async def take(self, limit: int, **options: Any) -> Sequence[Ownership]:
+        """Own runs that are to be executed; see `Journal`."""
+        return await self._write_of_owner("take", self.inner.take, limit, **options)
+
+    async def tag(self, run_id: str, changed: Mapping[str, str | None]) -> Mapping[str, str]:
+        """Change tags of a run; see `Journal`."""
+        return await self._write_of_owner("tag", self.inner.tag, run_id, changed)
 
     async def release(self, ownership: Ownership, **options: Any) -> None:
         """Release a run; see `Journal`."""

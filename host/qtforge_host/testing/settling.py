@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import datetime
 import math
+from collections.abc import Sequence
 from types import CoroutineType
 from typing import Any, Final, cast
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.runs.supervisor import Supervisor
+from qtforge_host.runs.versions import majors
 from qtforge_host.testing.mortal_journal import Crash, MortalJournal
 from qtforge_host.testing.traffic import Traffic
-from qtforge_sdk.journal import Journal, RunQuery
+from qtforge_sdk.journal import Journal, Ownership, RunQuery
 from qtforge_sdk.testing import VirtualClock
 
 __all__ = ["Settling"]
 
 _LOOK_S: Final = 0.0005  # between two looks at work that takes real time
+_AT_ONCE: Final = 100  # queued runs
+_QUEUED: Final = RunQuery(statuses=frozenset({"queued"}), limit=1)
 _WAITING: Final = RunQuery(statuses=frozenset({"waiting"}), limit=1)
 # Functions of asyncio in which the engine waits for something to come, such as a message.
 _IDLE: Final = frozenset({"wait", "_wait", "wait_for", "acquire", "get"})
@@ -129,7 +133,13 @@ class Settling:
         ]
         for run_id in woken:
             self._supervisor.wake(run_id)
-        return bool(woken)
+        taken: Sequence[Ownership] = ()
+        if await self._journal.runs(_QUEUED):
+            able = majors(self._supervisor.engine.plugins())
+            taken = await self._journal.take(_AT_ONCE, now=self._clock.now(), able=able)
+            for ownership in taken:
+                self._supervisor.wake(ownership.run_id, ownership)
+        return bool(woken or taken)
 
     async def _stands_still(self) -> bool:
         return self._supervisor.active_runs.any_awaits_event() or bool(

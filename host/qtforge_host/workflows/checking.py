@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -29,11 +30,14 @@ from qtforge_sdk.errors import (
     WorkflowUnmetError,
 )
 from qtforge_sdk.inputs import InputSpec
+from qtforge_sdk.orchestrators import Unreachable
+from qtforge_sdk.run_keys import MOST_TAGS, TAG_NAME
 from qtforge_sdk.topics import validate_topic
 from qtforge_sdk.validation import UNKNOWN_KEY, did_you_mean
 
 __all__ = ["Checker", "WorkflowChecker", "check", "checked_input", "find_cycle"]
 
+_MOST_PRIORITY: Final = 100
 _SHOWN: Final = 200  # characters of a value
 _MOST_NAMED: Final = 20  # inputs in one error
 _STAGE_MEMBERS: Final = dict.fromkeys(StepResult.__struct_fields__)
@@ -181,6 +185,7 @@ def check(
     for place, each in enumerate(workflow.definition.checks):
         checker.before_start(f"checks[{place}].condition", each.condition)
     _check_inputs(workflow, checker, Evaluator(expressions))
+    _check_keys(workflow.definition, checker)
     for path, name in checker.uses:
         cycle = find_cycle(workflow.definition.name, name, uses)
         if cycle is not None:
@@ -211,6 +216,33 @@ def _check_inputs(workflow: Workflow, checker: Checker, evaluator: Evaluator) ->
             checker.problem(path, what, "remove the default, or use ${secret.NAME} instead")
 
 
+def _check_keys(definition: Definition, checker: Checker) -> None:
+    """Check the tags, the title and the keys of runs."""
+    for name, value in definition.tags.items():
+        path = f"tags.{name}"
+        if re.fullmatch(TAG_NAME, name) is None:
+            what = f"'{name}' is no name of a tag"
+            checker.problem(path, what, "at most 63 letters, digits, '.', '-' and '_'")
+        checker.start_template(path, value)
+    if len(definition.tags) > MOST_TAGS:
+        what = f"{len(definition.tags)} tags are too many"
+        checker.problem("tags", what, f"a run has at most {MOST_TAGS}")
+    checker.start_template("title", definition.title)
+    if isinstance(definition.priority, str):
+        checker.start_template("priority", definition.priority)
+        if "${" not in definition.priority:
+            checker.problem("priority", "a text is no priority", "write a number, or ${...}")
+    elif not -_MOST_PRIORITY <= definition.priority <= _MOST_PRIORITY:
+        what = f"{definition.priority} is no priority"
+        checker.problem("priority", what, f"from -{_MOST_PRIORITY} to {_MOST_PRIORITY}")
+    if definition.unique is not None:
+        checker.start_template("unique.key", definition.unique.key)
+        if definition.unique.within is not None:
+            checker.duration("unique.within", definition.unique.within)
+    if definition.concurrency_key is not None:
+        checker.start_template("concurrency_key.key", definition.concurrency_key.key)
+
+
 def _has(table: object, path: str) -> bool:
     """Return whether a table has a key, or the path of one; lists are looked into."""
     if isinstance(table, list | tuple):
@@ -219,6 +251,27 @@ def _has(table: object, path: str) -> bool:
         return False
     first, _, rest = path.partition(".")
     return path in table or (bool(rest) and _has(table.get(first), rest))
+
+
+class _Open(dict[str, Any]):
+    """Members of a name that may have any others besides."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> None:
+        return None
+
+
+def _hide(members: dict[str, Any], path: Sequence[str], why: Unreachable) -> None:
+    """Make a member of a name unreachable; the other members on the way stay."""
+    if len(path) == 1:
+        members[path[0]] = why
+        return
+    inner = members.get(path[0])
+    inner = inner if isinstance(inner, _Open) else _Open()
+    _hide(inner, path[1:], why)
+    members[path[0]] = inner
 
 
 def _is_secret(path: str, secret_inputs: Iterable[str]) -> bool:
@@ -328,6 +381,19 @@ class Checker:
         """Check a CEL condition that may use only the input."""
         self._expression(path, expression, {"input": self._inputs()})
 
+    def start_template(self, path: str, value: str) -> None:
+        """Check every ``${...}`` in a text; it may use the input but for secrets."""
+        definition = self._workflow.definition
+        inputs = dict(self._inputs() or {})
+        for name in definition.secret_names:
+            what = f"the input '{name}' is secret, and '{path}' is shown to everybody"
+            _hide(inputs, name.split("."), Unreachable(what, "use another input"))
+        early = Unreachable("the run has not begun when it is evaluated", "use the input")
+        known = definition.inputs is not None
+        scope: dict[str, Any] = {"run": early, "stages": early}
+        scope["input"] = inputs if known else _Open(inputs) if inputs else None
+        self._check_template(path, value, scope)
+
     def template(
         self,
         path: str,
@@ -336,12 +402,14 @@ class Checker:
         names: Mapping[str, Any] | None = None,
     ) -> None:
         """Check every ``${...}`` in a value; it may use these stages and names."""
+        self._check_template(path, value, self._scope(stages, names))
+
+    def _check_template(self, path: str, value: object, scope: Mapping[str, Any]) -> None:
         try:
             compiled = self._expressions.template(value)
         except ExpressionError as error:
             self._bad_expression(path, error)
             return
-        scope = self._scope(stages, names)
         for inner, expression in compiled.expressions():
             for each in expression.problems(scope):
                 self._bad_expression(path + inner, each)

@@ -14,6 +14,8 @@ from qtforge_sdk.records import Record
 
 __all__ = [
     "CURSOR",
+    "MOST_HOLDERS",
+    "Admission",
     "Announcement",
     "AppendedPage",
     "AppendedRecord",
@@ -52,6 +54,8 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
         pool: Of that pool.
         needs: Only runs that need this plugin, with the first number of its version: what served
             them, or what their queue entry asks for (`Journal.note_needs`).
+        tags: With all of these tags, each with that value.
+        schedule: Started by that schedule.
         waiting_for: Waiting for that event; ``user.*`` is ``user`` or any event whose name begins
             with it, such as ``user.action``.
         after: Listed after this run, whether it matches the filter or not: the last run of a
@@ -68,6 +72,8 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None = None
     pool: str | None = None
     needs: tuple[str, str] | None = None
+    tags: Mapping[str, str] = {}
+    schedule: str | None = None
     waiting_for: str | None = None
     after: str | None = None
     oldest_first: bool = False
@@ -95,6 +101,13 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         stateful: Whether it has saved a checkpoint.
         pool: The pool whose processes may take it.
         priority: Which of its pool are taken first: those of a higher one.
+        title: One line for people, or "".
+        tags: Its tags now.
+        schedule: The schedule that started it, or None.
+        place: The value of its concurrency key; None where it needs no place.
+        holds_place: Whether it holds a place.
+        held_by: Of a queued run that waits for a place: runs that hold one, the oldest first, up to
+            `MOST_HOLDERS`.
     """
 
     run_id: str
@@ -113,6 +126,32 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     stateful: bool = False
     pool: str = "default"
     priority: int = 0
+    title: str = ""
+    tags: Mapping[str, str] = {}
+    schedule: str | None = None
+    place: str | None = None
+    holds_place: bool = False
+    held_by: tuple[str, ...] = ()
+
+
+MOST_HOLDERS: Final = 10
+"""The most runs in `RunSummary.held_by`."""
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """What starting a run means for others, and they for it; see `Journal.admission`.
+
+    Attributes:
+        existing: The run with the same unique key, which is started instead; None for none.
+        held_by: The runs that hold the places; empty where the run gets one at once.
+        is_refused: Whether it would be refused for these.
+        cancels: The runs that would be asked to cancel, the oldest first.
+    """
+
+    existing: str | None = None
+    held_by: tuple[str, ...] = ()
+    is_refused: bool = False
+    cancels: tuple[str, ...] = ()
 
 
 class Damage(msgspec.Struct, frozen=True, kw_only=True):

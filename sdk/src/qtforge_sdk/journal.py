@@ -24,6 +24,8 @@ import msgspec
 from qtforge_sdk._journal_limits import BreakerTrial, Drawn, Holding, OpenBreaker
 from qtforge_sdk._journal_views import (
     CURSOR,
+    MOST_HOLDERS,
+    Admission,
     Announcement,
     AppendedPage,
     AppendedRecord,
@@ -43,8 +45,10 @@ from qtforge_sdk.run_status import status_after
 
 __all__ = [
     "CURSOR",
+    "MOST_HOLDERS",
     "MOST_KEPT_BYTES",
     "PUBLICATION_AGE",
+    "Admission",
     "Announcement",
     "AppendedPage",
     "AppendedRecord",
@@ -261,6 +265,8 @@ class Journal(Protocol):
     async def create(self, started: RunStarted, records: Sequence[Record] = ()) -> Ownership:
         """Store a new run with its first records, owned by this process in epoch 1.
 
+        A run with a ``place`` holds none yet.
+
         Args:
             started: The first record.
             records: Those after it, such as the steps that a fork keeps; no checkpoint. All are
@@ -268,15 +274,25 @@ class Journal(Protocol):
 
         Raises:
             RunExistsError: There is a run of that id.
+            RunDuplicateError: There is a run with the same unique key.
             RecordNotStorableError: A value can't be stored, or the id is none (`is_run_id`).
             ValueError: A record belongs to another run, or is a `CheckpointSaved`.
         """
 
-    async def enqueue(self, started: RunStarted) -> None:
+    async def enqueue(self, started: RunStarted) -> Sequence[str]:
         """Store a new run with its first record, which has a ``queue``; nobody owns it yet.
+
+        Where its ``place`` is refused or taken from others, this is decided with the same write,
+        after `qtforge_sdk.journal_kit.admission.plan`.
+
+        Returns:
+            The runs whose inbox has got a request to cancel them for this one. Those of them that
+            were queued need no place any more: `take` gives them to be cancelled.
 
         Raises:
             RunExistsError: There is a run of that id.
+            RunDuplicateError: There is a run with the same unique key.
+            RunConcurrencyError: There is no place, and ``when_full`` is ``refuse``.
             RecordNotStorableError: The input can't be stored, or the id is none (`is_run_id`).
             ValueError: The record has no ``queue``.
         """
@@ -295,6 +311,10 @@ class Journal(Protocol):
         leave: Collection[tuple[str, str]] = (),
     ) -> Sequence[Ownership]:
         """Own runs that are to be executed and that no live process owns, up to a limit.
+
+        A queued run with a ``place`` is taken where it gets one, which it then holds until its
+        end: of the queued runs with its key those of the highest priority first, and of these the
+        oldest. All processes together take no more than there are places.
 
         They are, in this order: running (their process died or released them); waiting with a
         timer that is due; waiting with an unhandled message, or paused with an unhandled
@@ -318,6 +338,35 @@ class Journal(Protocol):
 
         Returns:
             The ownerships of the runs.
+        """
+
+    async def admission(self, started: RunStarted) -> Admission:
+        """Return what `enqueue` or `create` of a run would do now; nothing is written."""
+
+    async def admit(self, ownership: Ownership) -> Sequence[str]:
+        """Let a queued run of this process hold a place of its concurrency key, as `take` would.
+
+        Returns:
+            Empty where it holds one now, or needs none; else the runs that come first.
+
+        Raises:
+            StaleOwnerError: The ownership has ended.
+        """
+
+    async def tag(self, run_id: str, changed: Mapping[str, str | None]) -> Mapping[str, str]:
+        """Change tags of a run, whatever its status and owner.
+
+        Args:
+            run_id: The run.
+            changed: Names with their new values; None removes one.
+
+        Returns:
+            All its tags.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            TagsInvalidError: There would be too many, or one is none
+                (`qtforge_sdk.journal_kit.admission.check_tags`).
         """
 
     async def claim(self, run_id: str) -> Ownership:
@@ -759,7 +808,7 @@ class Journal(Protocol):
         """
 
     async def export(self, run_id: str) -> bytes:
-        """Return a run with its inbox and large values, as one versioned, checked archive.
+        """Return a run with its tags, inbox and large values, as one versioned, checked archive.
 
         It names the references of the run's secrets, and contains none of them.
 

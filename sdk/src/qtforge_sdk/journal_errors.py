@@ -6,6 +6,9 @@
     ├── RunError
     │   ├── RunNotFoundError        run.not_found
     │   ├── RunExistsError          run.exists
+    │   ├── RunDuplicateError       run.duplicate
+    │   ├── RunConcurrencyError     run.concurrency
+    │   ├── TagsInvalidError        run.tags_invalid
     │   ├── RunOwnedError           run.owned
     │   ├── StaleOwnerError         run.stale_owner
     │   ├── RecordNotStorableError  run.not_storable
@@ -18,6 +21,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qtforge_sdk.errors import RunError, StorageError
 
 __all__ = [
@@ -26,10 +31,13 @@ __all__ = [
     "JournalUnavailableError",
     "RecordNotStorableError",
     "RecordTooLargeError",
+    "RunConcurrencyError",
+    "RunDuplicateError",
     "RunExistsError",
     "RunNotFoundError",
     "RunOwnedError",
     "StaleOwnerError",
+    "TagsInvalidError",
 ]
 
 
@@ -66,6 +74,69 @@ class RunExistsError(RunError):
             "keep the two in different state directories",
         )
         self.run_id = run_id
+
+
+class RunDuplicateError(RunError):
+    """There is a run with the same unique key already; nothing was started.
+
+    Args:
+        run_id: The run that is there.
+        key: The key's value.
+    """
+
+    code = "run.duplicate"
+    http_status = 409
+
+    def __init__(self, run_id: str, key: str, /) -> None:
+        super().__init__(
+            f"a run with the unique key {key!a} is there already: '{run_id}'",
+            "",
+            f"qtforge-host runs show {run_id}",
+        )
+        self.run_id = run_id
+        self.key = key
+
+
+class RunConcurrencyError(RunError):
+    """As many runs with a concurrency key hold a place as may; nothing was started.
+
+    Args:
+        workflow: The workflow.
+        key: The key's value; "" for one that all its runs share.
+        held_by: The runs that hold the places, the oldest first.
+    """
+
+    code = "run.concurrency"
+    http_status = 409
+
+    def __init__(self, workflow: str, key: str, held_by: Sequence[str], /) -> None:
+        what = f"'{workflow}' can't be started" + (f" for the key {key!a}" if key else "")
+        names = ", ".join(held_by[:3]) + (" and others" if len(held_by) > 3 else "")
+        super().__init__(
+            what,
+            f"no place is left: held by {names}",
+            f"wait for its end, or qtforge-host runs cancel {held_by[0] if held_by else 'RUN'}",
+        )
+        self.workflow = workflow
+        self.key = key
+        self.held_by = tuple(held_by)
+
+
+class TagsInvalidError(RunError):
+    """Tags can't be given to a run.
+
+    Args:
+        what: What can't be done.
+        why: Why not.
+        fix: How to fix it.
+    """
+
+    code = "run.tags_invalid"
+    exit_code = 2
+    http_status = 422
+
+    def __init__(self, what: str, why: str, fix: str = "", /) -> None:
+        super().__init__(what, why, fix)
 
 
 class RunOwnedError(RunError):

@@ -11,11 +11,12 @@ default, so that older records can be read.
 from __future__ import annotations
 
 import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from qtforge_sdk.checkpoints import ReceivedEvent
+from qtforge_sdk.run_keys import WhenFull
 
 __all__ = [
     "ANY_VERSION",
@@ -37,17 +38,22 @@ __all__ = [
     "RunBlocked",
     "RunCancelRequested",
     "RunFinished",
+    "RunKeys",
     "RunPaused",
+    "RunPlace",
+    "RunQueued",
     "RunReset",
     "RunResumed",
     "RunStarted",
     "RunWaiting",
+    "StartedBy",
     "StepFailed",
     "StepSkipped",
     "StepStarted",
     "StepSucceeded",
     "TimerFired",
     "TimerSet",
+    "UniqueRun",
 ]
 
 
@@ -117,6 +123,63 @@ class QueueEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     needs: dict[str, str] = {}
 
 
+class UniqueRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """With which key a run is the only one of its workflow.
+
+    Attributes:
+        key: The key's value.
+        within_s: For so long after its start, in seconds, whether it has ended or not; None while
+            it is unfinished.
+    """
+
+    key: str
+    within_s: float | None = None
+
+
+class RunPlace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The place that a run holds from its beginning to its end.
+
+    Attributes:
+        key: Runs of the workflow with this value share the limit.
+        limit: How many of them hold a place at once.
+        when_full: What happens at the start when there is no place: ``wait``, ``refuse``,
+            ``cancel`` the oldest run, or wait as the ``latest``.
+    """
+
+    key: str = ""
+    limit: int = 1
+    when_full: WhenFull = "wait"
+
+
+class RunKeys(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """By what a run is found, and what it shares with others.
+
+    Attributes:
+        tags: Names and values; those that the run has now are in its summary.
+        title: One line for people.
+        unique: With which key it is the only run; None where there may be any number.
+        place: The place that it holds; None where it needs none.
+    """
+
+    tags: dict[str, str] = {}
+    title: str = ""
+    unique: UniqueRun | None = None
+    place: RunPlace | None = None
+
+
+class StartedBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What started a run, where no other run did.
+
+    Attributes:
+        kind: ``schedule``, ``event`` (a publication), ``rerun`` or ``fork`` of another run, or
+            ``request`` of a person or program.
+        name: The schedule, the topic, the other run, or who asked.
+    """
+
+    kind: Literal["schedule", "event", "rerun", "fork", "request"]
+    name: str = ""
+
+
 class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
     """A run was started.
 
@@ -135,6 +198,8 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
             in memory, and `CHILD_ENDED` if it may rest meanwhile.
         independent: Whether it continues when the parent fails or is cancelled.
         queue: How it waits for a process; None where the one that started it executes it.
+        keys: By what it is found, and what it shares with other runs; None for nothing.
+        started_by: What started it; None where a run did, and in records of earlier versions.
     """
 
     workflow: str
@@ -150,6 +215,13 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
     notify: str = ""
     independent: bool = False
     queue: QueueEntry | None = None
+    keys: RunKeys | None = None
+    started_by: StartedBy | None = None
+
+    @property
+    def place(self) -> RunPlace | None:
+        """The place that the run needs to be executed; None where it needs none."""
+        return None if self.keys is None else self.keys.place
 
     @property
     def awaited_by(self) -> str | None:
@@ -171,6 +243,10 @@ class RunResumed(_Record, frozen=True, kw_only=True, tag="run_resumed"):
     plugins: dict[str, str]
     note: str = ""
     died: bool = False
+
+
+class RunQueued(_Record, frozen=True, kw_only=True, tag="run_queued"):
+    """The run, which had begun before, waits in the queue for a place of its concurrency key."""
 
 
 class RunPaused(_Record, frozen=True, kw_only=True, tag="run_paused"):
@@ -450,6 +526,7 @@ class RunFinished(_Record, frozen=True, kw_only=True, tag="run_finished"):
 Record = (
     RunStarted
     | RunResumed
+    | RunQueued
     | RunPaused
     | RunWaiting
     | RunBlocked

@@ -14,6 +14,7 @@ from qtforge_sdk.records import (
     RunBlocked,
     RunFinished,
     RunPaused,
+    RunQueued,
     RunResumed,
     RunStarted,
     RunWaiting,
@@ -62,7 +63,9 @@ class StatusMeaning(msgspec.Struct, frozen=True, kw_only=True):
 
 RUN_STATUSES: Final[Mapping[RunStatus, StatusMeaning]] = MappingProxyType(
     {
-        "queued": StatusMeaning(reason="it waits for a process that has room for it"),
+        "queued": StatusMeaning(
+            reason="it waits for a process that has room for it, or for a place of its key"
+        ),
         "running": StatusMeaning(
             reason="a process executes it, or died while it did", recoverable=True
         ),
@@ -99,6 +102,7 @@ STATUS_AFTER: Final[Mapping[type, Callable[[Any], str]]] = MappingProxyType(
     {
         RunStarted: lambda record: "running" if record.queue is None else "queued",
         RunResumed: lambda record: "running",
+        RunQueued: lambda record: "queued",
         RunPaused: lambda record: "paused",
         RunWaiting: lambda record: "waiting",
         RunBlocked: lambda record: "blocked",

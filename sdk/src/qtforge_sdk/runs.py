@@ -13,6 +13,7 @@ from qtforge_sdk.durations import Duration, seconds
 from qtforge_sdk.inputs import InputSpec
 from qtforge_sdk.policies import Cache, Fallback, Retry
 from qtforge_sdk.records import ErrorInfo
+from qtforge_sdk.run_keys import ConcurrencyKey, UniqueKey
 from qtforge_sdk.run_status import RunStatus
 
 __all__ = [
@@ -71,6 +72,12 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         on_cancel: ``compensate`` undoes completed steps when the run is cancelled.
         result: A template of the run's result; None means every stage's data by name.
         summary: A template of one line for people, rendered when the run has succeeded.
+        tags: Names and templates over ``input`` by which runs are found.
+        title: A template over ``input``: one line for people, by which they know the run.
+        priority: From -100 to 100, or a template over ``input``: of runs that wait in the queue,
+            those of a higher one are first.
+        unique: One run for each value of a key.
+        concurrency_key: How many runs may be in progress at once.
     """
 
     name: str
@@ -86,6 +93,11 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     on_cancel: Literal["stop", "compensate"] = "stop"
     result: Any = None
     summary: str = ""
+    tags: dict[str, str] = {}
+    title: str = ""
+    priority: int | str = 0
+    unique: UniqueKey | None = None
+    concurrency_key: ConcurrencyKey | None = None
 
     @property
     def secret_names(self) -> tuple[str, ...]:

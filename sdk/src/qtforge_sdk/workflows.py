@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from qtforge_sdk.durations import Duration, seconds
 from qtforge_sdk.inputs import InputSpec
+from qtforge_sdk.run_keys import ConcurrencyKey, UniqueKey
 from qtforge_sdk.runs import Definition
 
 __all__ = ["PythonWorkflow", "workflow"]
@@ -44,6 +45,11 @@ def workflow(
     secret_inputs: tuple[str, ...] = (),
     inputs: Sequence[str] | Mapping[str, InputSpec] | None = None,
     resumes: str = "",
+    tags: Mapping[str, str] | None = None,
+    title: str = "",
+    priority: int | str = 0,
+    unique: UniqueKey | None = None,
+    concurrency_key: ConcurrencyKey | None = None,
 ) -> Callable[[WorkflowFunction], PythonWorkflow]:
     """Make an async function a workflow.
 
@@ -68,6 +74,11 @@ def workflow(
             ``>=1.3``; "" for those of its own major version. A plugin may contribute several
             functions of one name with different versions: a new run gets the newest, and a run
             that waits the one of its own version, else the newest that resumes it.
+        tags: Names and templates over ``input`` by which runs are found.
+        title: A template over ``input``: one line for people.
+        priority: From -100 to 100, or a template over ``input``, for runs that wait in the queue.
+        unique: One run for each value of a key.
+        concurrency_key: How many runs may be in progress at once.
 
     Returns:
         A decorator.
@@ -93,6 +104,11 @@ def workflow(
         on_cancel=on_cancel,
         secret_inputs=secret_inputs,
         inputs=_inputs(inputs),
+        tags=dict(tags or {}),
+        title=title,
+        priority=priority,
+        unique=unique,
+        concurrency_key=concurrency_key,
     )
 
     def mark(function: WorkflowFunction) -> PythonWorkflow:

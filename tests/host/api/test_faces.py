@@ -284,6 +284,31 @@ TABLE = {
         lambda it: it.post(f"/v1/runs/{it.ended}/fork", {"input": {"word": "c"}}, **WAIT),
         documents.RunDocument, status_and_result,
     ),
+    "runs rerun": UseCase(
+        lambda it: ["runs", "rerun", it.ended, "--set", "word=c", "--json"],
+        documents.RunOutcome, "rerunRun",
+        lambda it: it.post(f"/v1/runs/{it.ended}/rerun", {"input": {"word": "c"}}, **WAIT),
+        documents.RunDocument, status_and_result,
+    ),
+    "runs tag": UseCase(
+        lambda it: ["runs", "tag", it.ended, "customer=ACME", "--json"], documents.RunTags,
+        "tagRun",
+        lambda it: it.post(f"/v1/runs/{it.ended}/tags", {"tags": {"customer": "ACME"}}),
+        documents.RunTags,
+    ),
+    "run, planned": UseCase(
+        lambda _: ["run", "quick", "--set", "word=b", "--tag", "a=1", "--dry-run", "--json"],
+        documents.RunPlan, "planRun",
+        lambda it: it.post(
+            "/v1/runs/plan", {"workflow": "quick", "input": {"word": "b"}, "tags": {"a": "1"}}
+        ),
+        documents.RunPlan,
+    ),
+    "runs list, tagged": UseCase(
+        lambda it: ["runs", "list", "--tag", "customer=ACME", "--json"], documents.RunList,
+        "listRuns",
+        lambda it: it.get("/v1/runs", tag="customer=ACME"), documents.RunList,
+    ),
     "runs amend": UseCase(
         lambda it: ["runs", "amend", it.paused(), "--patch", str(it.patch()), "--json"],
         documents.Amended, "amendRun",

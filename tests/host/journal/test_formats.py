@@ -1,6 +1,6 @@
 """State directories and archives that earlier formats have left are read, and brought up to date.
 
-``tests/data/state/format-3`` to ``format-9`` were written by the versions that had these formats;
+``tests/data/state/format-3`` to ``format-10`` were written by the versions that had these formats;
 formats 0 to 2 are made in `test_state_directory`.
 """
 
@@ -18,7 +18,7 @@ from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.journal.schema import FORMAT_VERSION
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_sdk.journal import Journal, Publication, RunQuery
-from qtforge_sdk.records import CheckpointSaved
+from qtforge_sdk.records import CheckpointSaved, QueueEntry, RunKeys, RunPlace
 from qtforge_sdk.testing._journal_scenarios import NOW, event, finished, started, step, steps_of
 
 STATES = Path(__file__).parents[2] / "data" / "state"
@@ -28,7 +28,7 @@ STATE = {"data": {"text": "x" * 270_000, "n": 1}}
 
 @pytest.mark.parametrize(
     "kept",
-    ["format-3", "format-4", "format-5", "format-6", "format-7", "format-8", "format-9"],
+    [f"format-{number}" for number in range(3, 11)],
 )
 def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
     tmp_path: Path, kept: str
@@ -42,12 +42,19 @@ def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
         assert not await journal.check()
         found = {each.run_id: each for each in await journal.runs(RunQuery())}
         statuses = {run_id: each.status for run_id, each in found.items()}
-        if kept == "format-9":
+        number = int(kept.removeprefix("format-"))
+        if number >= 10:
+            (value,) = await journal.kept_values("")
+            assert (value.key, value.data) == ("schedule/nightly", b"{}")
+            assert statuses.pop("kept-queued") == "queued"
+            summary = found["kept-queued"]
+            assert (summary.priority, summary.tags, summary.title) == (7, {}, "")
+        if number >= 9:
             assert [each.plugin for each in (await journal.standing()).breakers] == ["shop"]
             await journal.close_breaker("kept.topic", "shop")
-        if kept in ("format-8", "format-9"):
+        if number >= 8:
             assert [each.pool for each in await journal.pools() if each.paused] == ["closed"]
-        if kept in ("format-7", "format-8", "format-9"):
+        if number >= 7:
             assert statuses.pop("queued") == "queued"
             queued = await journal.take(5, now=NOW, pools=["reports"], able={"parser": "1"})
             assert [each.run_id for each in queued] == ["queued"]
@@ -75,6 +82,14 @@ def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
         await journal.open_breaker("order.pay", "shop", 60.0, "failures")
         assert [each.plugin for each in (await journal.standing()).breakers] == ["shop"]
         assert await journal.keep_value("a", b"1", 0)
+        assert await journal.tag("done", {"customer": "ACME"}) == {"customer": "ACME"}
+        tagged = await journal.runs(RunQuery(tags={"customer": "ACME"}))
+        assert [each.run_id for each in tagged] == ["done"]
+        place = RunKeys(place=RunPlace())
+        for name in ("first", "second"):
+            await journal.enqueue(started(name, keys=place, queue=QueueEntry()))
+        assert not await journal.admit(await journal.claim("first"))
+        assert (await journal.summary("second")).held_by == ("first",)
         assert not await journal.check()
         await journal.close()
 

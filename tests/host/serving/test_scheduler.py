@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 pytest.importorskip("cronsim", reason="the extra 'serve' is not installed")
 
+from qtforge_host.api.schedules import ScheduledInput
 from qtforge_host.config.settings import ScheduleSettings, Settings
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.runs.store_clock import StoreClock
@@ -51,13 +52,13 @@ class Started:
         self.when: Callable[[], datetime.datetime] | None = None
         self.times_of: dict[str, datetime.datetime] = {}
 
-    async def start(self, schedule: Schedule, run_id: str, given: Mapping[str, Any]) -> None:
+    async def start(self, schedule: Schedule, run_id: str, given: ScheduledInput) -> None:
         if not self.known:
             raise WorkflowNotFoundError(schedule.workflow)
         if run_id in self.runs:
             raise RunExistsError(run_id)
         self.runs.append(run_id)
-        self.inputs.append(given)
+        self.inputs.append(given.input)
         if self.when is not None:
             self.times_of[run_id] = self.when()
         if self.lasts:
@@ -78,8 +79,8 @@ class Started:
 
     async def given(
         self, schedule: Schedule, planned: datetime.datetime, previous: datetime.datetime | None
-    ) -> Mapping[str, Any]:
-        return {"planned": planned, "previous": previous}
+    ) -> ScheduledInput:
+        return ScheduledInput({"planned": planned, "previous": previous}, {})
 
     @property
     def times(self) -> list[str]:
@@ -270,7 +271,7 @@ class FailingRuns(Started):
             self.left -= 1
             raise self.error
 
-    async def start(self, schedule: Schedule, run_id: str, given: Mapping[str, Any]) -> None:
+    async def start(self, schedule: Schedule, run_id: str, given: ScheduledInput) -> None:
         if schedule.name == "s0":
             self.fail("start")
         await super().start(schedule, run_id, given)
@@ -285,7 +286,7 @@ class FailingRuns(Started):
 
     async def given(
         self, schedule: Schedule, planned: datetime.datetime, previous: datetime.datetime | None
-    ) -> Mapping[str, Any]:
+    ) -> ScheduledInput:
         if schedule.name == "s0":
             self.fail("given")
         return await super().given(schedule, planned, previous)

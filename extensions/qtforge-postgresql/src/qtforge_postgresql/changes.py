@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from qtforge_postgresql.admissions import Key, give_place, store_keys, store_tags
 from qtforge_postgresql.group import Group, Write
 from qtforge_postgresql.texts import check_text, is_storable
 from qtforge_sdk.journal import Ownership, Posted, Publication, RunSecret, is_run_id
@@ -17,10 +18,16 @@ from qtforge_sdk.journal_errors import (
     RunOwnedError,
     StaleOwnerError,
 )
-from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, run_row
+from qtforge_sdk.journal_kit.admission import changed_tags
+from qtforge_sdk.journal_kit.appending import (
+    checkpoint_row,
+    handled_messages,
+    keys_row,
+    run_row,
+)
 from qtforge_sdk.journal_kit.archive import Archive
 from qtforge_sdk.journal_kit.encoding import Encoded, to_us
-from qtforge_sdk.journal_kit.jobs import Change, RunRow
+from qtforge_sdk.journal_kit.jobs import Change, KeysRow, RunRow
 from qtforge_sdk.journal_kit.secret_lines import encode_secrets
 from qtforge_sdk.records import CheckpointSaved, RunFinished, RunWaiting
 from qtforge_sdk.topics import matches
@@ -28,12 +35,14 @@ from qtforge_sdk.topics import matches
 __all__ = [
     "AT_ONCE",
     "DIED",
+    "admit",
     "announce",
     "claim",
     "delete",
     "drain",
     "import_archive",
     "keep_value",
+    "key_texts",
     "listen",
     "note_needs",
     "pause_pool",
@@ -47,11 +56,13 @@ __all__ = [
     "store_secrets",
     "sweep_blobs",
     "sweep_secrets",
+    "tag",
 ]
 
 AT_ONCE: Final = 200
 """So many runs or large values are deleted by one change: other writes run in between."""
 
+_TAGS: Final = "SELECT tags::text FROM {s}.runs WHERE key = %s"
 _OWNER: Final = """SELECT format('process %%s on host %%s', pid, host) FROM {s}.owners
     WHERE owner = %s"""
 # It is locked while its owner writes, who is alive then. Just after the start of the server all
@@ -140,6 +151,14 @@ def row_texts(row: RunRow) -> Iterable[str | None]:
     """Return the texts of a run's row that come from its caller."""
     needs: dict[str, str] = msgspec.json.decode(row.needs, type=dict[str, str])
     return (row.workflow, row.kind, row.parent, row.pool, *needs, *needs.values())
+
+
+def key_texts(keys: KeysRow | None) -> Iterable[str | None]:
+    """Return the texts of a run's tags and keys."""
+    if keys is None:
+        return ()
+    tags: dict[str, str] = msgspec.json.decode(keys.tags, type=dict[str, str])
+    return (keys.title, keys.schedule, keys.place, keys.unique_key, *tags, *tags.values())
 
 
 def served_text(needs: Mapping[str, str]) -> str:
@@ -405,6 +424,39 @@ def _delete(group: Group, rows: Sequence[tuple[int, str]]) -> None:
         group.session.execute(_PRUNE_SECRETS, ([run_id for _, run_id in rows],))
 
 
+def admit(ownership: Ownership, key: Key | None, now_us: int) -> Change:
+    """Return the change that lets a run hold a place; its outcome is what comes first.
+
+    Args:
+        ownership: Of the run.
+        key: Its concurrency key, as it was read; None where it has none.
+        now_us: The time, in microseconds.
+    """
+
+    def do(group: Group) -> Sequence[str]:
+        state = group.state(ownership.run_id)
+        if state is None or (state.owner, state.epoch) != (group.owner, ownership.epoch):
+            raise StaleOwnerError(ownership.run_id, ownership.epoch)
+        return give_place(group.session, state.key, now_us, locked=True) or ()
+
+    return Change(Write(do=do, run_ids=(ownership.run_id,), key=key))
+
+
+def tag(run_id: str, changes: Mapping[str, str | None]) -> Change:
+    """Return the change of a run's tags; its outcome is all its tags."""
+
+    def do(group: Group) -> dict[str, str]:
+        state = group.state(run_id)
+        if state is None:
+            raise RunNotFoundError(run_id)
+        (before,) = group.session.row(_TAGS, (state.key,))
+        after = changed_tags(msgspec.json.decode(before, type=dict[str, str]), changes)
+        store_tags(group.session, after, state.key)
+        return after
+
+    return Change(Write(do=do, run_ids=(run_id,)))
+
+
 def sweep_blobs() -> Change:
     """Return the change that deletes some large values without a run; 0 at the end."""
 
@@ -434,7 +486,9 @@ def import_archive(archive: Archive) -> Change:
     """
     row = run_row(archive.decoded, None, 0)
     message_ids = (message_id for message_id, _, _ in archive.inbox_rows)
-    check_text(archive.run_id, "a run", *row_texts(row), *message_ids)
+    keys, tags = keys_row(archive.started), archive.tags
+    check_text(archive.run_id, "a run", *row_texts(row), *key_texts(keys), *message_ids)
+    check_text(archive.run_id, "a run", *(tags or {}), *(tags or {}).values())
 
     def do(group: Group) -> str:
         run_id = archive.run_id
@@ -444,6 +498,10 @@ def import_archive(archive: Archive) -> Change:
             if not archive.is_stored_as([row[0] for row in stored]):
                 raise RunExistsError(run_id)
             return run_id
+        if keys is not None:  # a place it gets when it is resumed
+            store_keys(group.session, keys, key)
+        if tags is not None and (tags or keys is not None):
+            store_tags(group.session, tags, key)
         if archive.last_handled:
             group.session.execute(_COUNT_MESSAGES_FROM, (archive.last_handled,) * 2)
         group.refer(key, archive.blobs)

@@ -14,13 +14,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from qtforge_postgresql import admissions
 from qtforge_postgresql.session import Session
 from qtforge_postgresql.waiting_rows import WaitingRows, merge_checkpoints
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.journal import Ownership, Posted
+from qtforge_sdk.journal import Admission, Ownership, Posted
 from qtforge_sdk.journal_errors import RunExistsError, RunNotFoundError, StaleOwnerError
-from qtforge_sdk.journal_kit.encoding import Blob, Encoded
+from qtforge_sdk.journal_kit.admission import place_message, refuse
+from qtforge_sdk.journal_kit.encoding import Blob, Encoded, encode_message
 from qtforge_sdk.journal_kit.jobs import Append, Change, CheckpointRow, Create, Job, RunRow
+from qtforge_sdk.records import RunStarted
 
 __all__ = ["Group", "LapsedError", "RunState", "Write", "WrittenError"]
 
@@ -54,6 +57,7 @@ _NEW: Final = """new AS (
 _STATUS: Final = """status AS (
     UPDATE {s}.runs SET status = given.status, finished_at = given.finished_at,
         owner = CASE WHEN given.finished_at IS NULL THEN owner END,
+        holds = CASE WHEN given.finished_at IS NULL THEN holds ELSE 0 END,
         kept = coalesce(given.kept, runs.kept), kept_at = coalesce(given.kept_at, runs.kept_at),
         label = coalesce(given.label, runs.label),
         accepts = coalesce(given.accepts, runs.accepts),
@@ -127,9 +131,11 @@ _LOCK: Final = """SELECT key, run_id, owner, epoch, finished_at FROM {s}.runs
 _LISTENERS: Final = """SELECT name, topics, capacity FROM {s}.listeners
     ORDER BY name FOR NO KEY UPDATE"""
 _SET_STATUS: Final = """UPDATE {s}.runs SET status = given.status, finished_at = given.finished_at,
-        owner = CASE WHEN given.finished_at IS NULL THEN owner END
+        owner = CASE WHEN given.finished_at IS NULL THEN owner END,
+        holds = CASE WHEN given.finished_at IS NULL THEN holds ELSE 0 END
     FROM unnest(%b::bigint[], %b::text[], %b::bigint[]) AS given (key, status, finished_at)
     WHERE runs.key = given.key"""
+_HAS_RUN: Final = "SELECT 1 FROM {s}.runs WHERE run_id = %s"
 _LAST: Final = """SELECT key, (SELECT coalesce(max(position), 0) FROM {s}.records WHERE run = key)
     FROM unnest(%b::bigint[]) AS asked (key)"""
 # A row that is locked can't be deleted by a `prune` that has seen no reference to it yet.
@@ -164,6 +170,7 @@ class Write:
         post: Instead of ``do``: a message to its run, with its id. Its outcome is a `Posted`;
             neighbours of this kind are written together.
         listens: Whether it locks the listeners.
+        key: A unique or concurrency key that it locks before any row.
     """
 
     do: Callable[[Group], Any]
@@ -171,6 +178,7 @@ class Write:
     blobs: Sequence[Blob] = ()
     post: tuple[str, str, Encoded] | None = None
     listens: bool = False
+    key: admissions.Key | None = None
 
     def __call__(self, group: Group) -> Any:
         """Write."""
@@ -306,7 +314,7 @@ class Group:
         epochs: dict[int, int] = {}
         for job in jobs:
             if isinstance(job, Create):
-                if job.more or job.entry.blobs:
+                if job.more or job.entry.blobs or job.keys is not None:
                     return False
                 continue
             if not isinstance(job, Append) or job.posts:
@@ -468,12 +476,16 @@ class Group:
 
     def _do(self, jobs: Sequence[Job], outcomes: list[Any]) -> None:
         self._wakes = False
+        self._lock_keys(jobs)
         self._add_blobs(jobs)
         creates = [(place, job) for place, job in enumerate(jobs) if isinstance(job, Create)]
+        cancelled: list[tuple[RunStarted, Sequence[str]]] = []
         for place, created in creates:
-            outcomes[place] = self._create(created)
+            outcomes[place] = self._create(created, cancelled)
             self._wakes |= not created.row.epoch
-        self._lock(jobs)
+        self._lock(jobs, itertools.chain.from_iterable(each for _, each in cancelled))
+        for started, run_ids in cancelled:
+            self._cancel(started, run_ids)
         numbered = ((place, job) for place, job in enumerate(jobs) if not isinstance(job, Create))
         for kind, some in itertools.groupby(numbered, lambda each: _kind(each[1])):
             if kind == "append":
@@ -518,20 +530,53 @@ class Group:
             for sum_ in sorted(blobs.keys() - held):
                 self.session.execute(_ADD_BLOB, (sum_, blobs[sum_]))
 
-    def _create(self, job: Create) -> Ownership | RunExistsError | None:
+    def _lock_keys(self, jobs: Sequence[Job]) -> None:
+        """Lock the unique and concurrency keys of all jobs, before any row."""
+        keys: list[admissions.Key] = []
+        for job in jobs:
+            if isinstance(job, Create) and job.admission is not None:
+                keys += admissions.keys_of(job.admission)
+            elif isinstance(job, Change) and isinstance(job.do, Write) and job.do.key is not None:
+                keys.append(job.do.key)
+        admissions.lock_keys(self.session, keys)
+
+    def _cancel(self, started: RunStarted, run_ids: Sequence[str]) -> None:
+        """Ask runs to cancel for a new one; those that are queued need no place any more."""
+        message = place_message(started)
+        self.post([(each, message.message_id, encode_message(each, message)) for each in run_ids])
+        admissions.need_no_place(self.session, run_ids)
+
+    def _create(
+        self, job: Create, cancelled: list[tuple[RunStarted, Sequence[str]]]
+    ) -> Ownership | QtForgeError | Sequence[str]:
+        found = Admission()
+        if job.admission is not None:
+            if self.session.row(_HAS_RUN, (job.row.run_id,)) is not None:
+                return _exists(job)
+            try:
+                found = admissions.admission(
+                    self.session, job.admission, is_queued=not job.row.epoch
+                )
+                refuse(job.admission, found)
+            except QtForgeError as error:
+                return error
         key = self.insert_run(job.row._replace(owner=self.owner if job.row.epoch else None))
         if key is None:
             return _exists(job)
+        if job.keys is not None:
+            admissions.store_keys(self.session, job.keys, key)
+        if job.admission is not None and found.cancels:
+            cancelled.append((job.admission, found.cancels))
         for entry in job.entries:
             self.refer(key, entry.blobs)
         self._insert(
             [(key, place, each.checksum, each.payload) for place, each in enumerate(job.entries, 1)]
         )
-        return self._own(job, key)
+        return self._own(job, key) or found.cancels
 
-    def _lock(self, jobs: Sequence[Job]) -> None:
+    def _lock(self, jobs: Sequence[Job], run_ids: Iterable[str] = ()) -> None:
         keys: set[int] = set()
-        names: set[str] = set()
+        names: set[str] = set(run_ids)
         listens = False
         for job in jobs:
             if isinstance(job, Append):

@@ -33,6 +33,7 @@ from qtforge_postgresql.watch import Pulse, Watch
 from qtforge_sdk import Record
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.journal import (
+    Admission,
     Announcement,
     AppendedPage,
     BreakerTrial,
@@ -60,6 +61,7 @@ from qtforge_sdk.journal import (
     is_run_id,
 )
 from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.journal_kit.admission import check_tags
 from qtforge_sdk.journal_kit.appending import make_append, make_create, make_queued
 from qtforge_sdk.journal_kit.archive import unpack
 from qtforge_sdk.journal_kit.drop_log import DropLog
@@ -174,10 +176,29 @@ class PostgresqlJournal:
         )
         return ownership
 
-    async def enqueue(self, started: RunStarted) -> None:
+    async def enqueue(self, started: RunStarted) -> Sequence[str]:
         """Add a new run that nobody owns; see `Journal`."""
-        await self._create(make_queued(started, self.max_value_bytes))
+        cancelled = await self._create(make_queued(started, self.max_value_bytes))
         self._parts().signal.set()  # this process may take it too
+        return cancelled or ()
+
+    async def admission(self, started: RunStarted) -> Admission:
+        """Return what the start of a run would do; see `Journal`."""
+        return await self._read(lambda queries: queries.admission(started))
+
+    async def admit(self, ownership: Ownership) -> Sequence[str]:
+        """Let a queued run hold a place; see `Journal`."""
+        key = await self._read(lambda queries: queries.place_of(ownership.run_id))
+        change = changes.admit(ownership, key, to_us(await self.now()))
+        first: Sequence[str] = await self._write(change)
+        return first
+
+    async def tag(self, run_id: str, changed: Mapping[str, str | None]) -> Mapping[str, str]:
+        """Change tags of a run; see `Journal`."""
+        _check_id(run_id)
+        check_tags(changed)
+        tags: Mapping[str, str] = await self._write(changes.tag(run_id, changed))
+        return tags
 
     async def take(
         self,
@@ -527,7 +548,8 @@ class PostgresqlJournal:
         return await self._parts().writer.submit(job)
 
     async def _create(self, job: Create) -> Any:
-        check_text(job.row.run_id, "run_started", *changes.row_texts(job.row))
+        texts = (*changes.row_texts(job.row), *changes.key_texts(job.keys))
+        check_text(job.row.run_id, "run_started", *texts)
         return await self._write(job)
 
     async def _read(self, read: Callable[[Queries], T]) -> T:

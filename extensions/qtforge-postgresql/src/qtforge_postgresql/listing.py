@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from qtforge_postgresql.session import Session
 from qtforge_postgresql.texts import is_storable
-from qtforge_sdk.journal import RunQuery, RunSummary, is_run_id
+from qtforge_sdk.journal import MOST_HOLDERS, RunQuery, RunSummary, is_run_id
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.journal_kit.encoding import from_us, to_us
 
@@ -16,7 +18,13 @@ _SELECT: Final = """SELECT run_id, workflow, kind, status, started_at, finished_
     owner IS NOT NULL AND EXISTS (SELECT 1 FROM {s}.owners
         WHERE owners.owner = runs.owner AND owners.expires > clock_timestamp()),
     epoch, parent, label, accepts, kept_at,
-    (SELECT coalesce(max(position), 0) FROM {s}.records WHERE run = key), kept > 0, pool, priority
+    (SELECT coalesce(max(position), 0) FROM {s}.records WHERE run = key), kept > 0, pool, priority,
+    title, tags::text, schedule, place, holds = 1,
+    CASE WHEN status = 'queued' AND place IS NOT NULL AND holds = 0 THEN ARRAY(
+        SELECT other.run_id FROM {s}.runs AS other
+        WHERE other.workflow = runs.workflow AND other.place = runs.place
+            AND other.finished_at IS NULL AND other.holds = 1
+        ORDER BY other.key LIMIT %s) END
     FROM {s}.runs WHERE """
 _PLACE: Final = "SELECT started_at, key FROM {s}.runs WHERE run_id = %s"
 _MOST: Final = (1 << 63) - 1
@@ -29,10 +37,20 @@ def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
         RunNotFoundError: The query begins after a run that does not exist.
     """
     needed = query.needs or ()
-    names = (query.workflow, query.parent, query.pool, query.waiting_for, *needed, *query.statuses)
+    names = (
+        query.workflow,
+        query.parent,
+        query.pool,
+        query.schedule,
+        query.waiting_for,
+        *needed,
+        *query.statuses,
+        *query.tags,
+        *query.tags.values(),
+    )
     if not all(is_storable(name) for name in names if name is not None):
         return ()  # no run has such a name
-    needs, given = ["true"], list[Any]()
+    needs, given = ["true"], [MOST_HOLDERS]
 
     def need(condition: str, *values: Any) -> None:
         needs.append(condition)
@@ -53,6 +71,11 @@ def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
     if query.needs is not None:
         name, number = query.needs
         need("%s IN (served::jsonb ->> %s, needs::jsonb ->> %s)", number, name, name)
+    if query.schedule is not None:
+        need("schedule = %s", query.schedule)
+    if query.tags:
+        tags = msgspec.json.encode(dict(query.tags)).decode()
+        need("tags <> '{{}}' AND tags @> %s::text::jsonb", tags)
     if query.waiting_for is not None:
         accepted = "unnest(string_to_array(accepts, ' ')) AS name"
         event = query.waiting_for
@@ -81,7 +104,8 @@ def summary_of(session: Session, run_id: str) -> RunSummary:
     Raises:
         RunNotFoundError: There is no such run.
     """
-    row = session.row(f"{_SELECT}run_id = %s", (run_id,)) if is_run_id(run_id) else None
+    given = (MOST_HOLDERS, run_id)
+    row = session.row(f"{_SELECT}run_id = %s", given) if is_run_id(run_id) else None
     if row is None:
         raise RunNotFoundError(run_id)
     return _summary(row)
@@ -105,4 +129,10 @@ def _summary(row: Any) -> RunSummary:
         stateful=row[13],
         pool=row[14],
         priority=row[15],
+        title=row[16],
+        tags={} if row[17] == "{}" else msgspec.json.decode(row[17], type=dict[str, str]),
+        schedule=row[18],
+        place=row[19],
+        holds_place=row[20],
+        held_by=tuple(row[21] or ()),
     )

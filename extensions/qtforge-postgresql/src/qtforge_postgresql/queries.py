@@ -10,6 +10,7 @@ from typing import Final, Literal, NoReturn
 import msgspec
 
 from qtforge_postgresql.address import Address
+from qtforge_postgresql.admissions import Key, admission, is_storable_key
 from qtforge_postgresql.changes import listening
 from qtforge_postgresql.cursors import BEGINNING, Place, parse_place
 from qtforge_postgresql.listing import list_runs, summary_of
@@ -19,6 +20,7 @@ from qtforge_postgresql.texts import is_storable
 from qtforge_postgresql.watch import Pulse
 from qtforge_sdk import Record
 from qtforge_sdk.journal import (
+    Admission,
     Announcement,
     AppendedPage,
     AppendedRecord,
@@ -36,7 +38,7 @@ from qtforge_sdk.journal import (
     StoredPublication,
     is_run_id,
 )
-from qtforge_sdk.journal_errors import JournalDamagedError, RunNotFoundError
+from qtforge_sdk.journal_errors import JournalDamagedError, RunDuplicateError, RunNotFoundError
 from qtforge_sdk.journal_kit.archive import pack
 from qtforge_sdk.journal_kit.encoding import (
     SharedValues,
@@ -48,6 +50,7 @@ from qtforge_sdk.journal_kit.encoding import (
     to_us,
 )
 from qtforge_sdk.journal_kit.secret_lines import decode_secrets
+from qtforge_sdk.records import RunStarted
 from qtforge_sdk.run_status import RECOVERABLE
 
 __all__ = ["ALIVE", "LAST", "Queries", "load_blob"]
@@ -72,6 +75,7 @@ _TAIL: Final = """SELECT kept, position, checksum, payload
         WHERE run = key AND position >= greatest(kept, 2)
     ) AS record ON true
     WHERE run_id = %s ORDER BY position"""
+_PLACE: Final = "SELECT workflow, place FROM {s}.runs WHERE run_id = %s"
 _COUNT: Final = "SELECT coalesce(max(position), 0) FROM {s}.records WHERE run = %s"
 _BLOB: Final = "SELECT content FROM {s}.blobs WHERE sum = %s"
 _UNFINISHED: Final = f"""SELECT run_id FROM {{s}}.runs
@@ -341,6 +345,21 @@ class Queries:
             for row in self.session.rows(_OWNERS)
         )
 
+    def admission(self, started: RunStarted) -> Admission:
+        """Return what the start of a run would do; see `Journal`."""
+        if not is_storable_key(started):
+            return Admission()  # it will be refused
+        with self.session.snapshot():
+            try:
+                return admission(self.session, started, is_queued=started.queue is not None)
+            except RunDuplicateError as error:
+                return Admission(existing=error.run_id)
+
+    def place_of(self, run_id: str) -> Key | None:
+        """Return the concurrency key of a run as it is locked; None where it has none."""
+        row = self.session.row(_PLACE, (run_id,)) if is_run_id(run_id) else None
+        return None if row is None or row[1] is None else ("place", row[0], row[1])
+
     def kept_values(self, prefix: str) -> tuple[KeptValue, ...]:
         """Return the shared values whose keys begin with a text; see `Journal`."""
         rows = self.session.rows(_KEPT_VALUES, (prefix,))
@@ -400,12 +419,14 @@ class Queries:
             except UnreadableError as error:
                 self._damaged(run_id, None, error)
             records = self.session.rows(_PAYLOADS, (key, 1, LAST))
+            (tags,) = self.session.row("SELECT tags::text FROM {s}.runs WHERE key = %s", (key,))
             return pack(
                 run_id,
                 [payload for _, _, payload in records],
                 [payload for (payload,) in inbox],
                 contents,
                 references,
+                tags,
             )
 
     def _records(self, run_id: str, key: int, first: int, last: int = LAST) -> tuple[Record, ...]:

@@ -12,6 +12,7 @@ from qtforge_postgresql.inspection import (
     rows_by_records,
 )
 from qtforge_sdk.journal import Repair
+from qtforge_sdk.journal_kit.appending import tags_text
 from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow
 from qtforge_sdk.journal_kit.jobs import Change
 
@@ -22,6 +23,10 @@ _UPDATE: Final = (
 )
 _INSERT: Final = f"""INSERT INTO {{s}}.runs ({", ".join(COLUMNS)}, key, epoch)
     VALUES ({", ".join(["%s"] * len(COLUMNS))}, %s, %s)"""
+# Of what the records do not say: the first tags, and that a run that has begun holds its place.
+_TAG_AGAIN: Final = """UPDATE {s}.runs SET tags = %s::text::jsonb,
+    holds = CASE WHEN place IS NOT NULL AND finished_at IS NULL THEN %s ELSE 0 END
+    WHERE key = %s"""
 _RESUMED: Final = 1_000_000  # a rebuilt row's epoch: later than any that its owners had
 _LOCK: Final = "LOCK TABLE {s}.runs, {s}.timers, {s}.arrivals IN SHARE ROW EXCLUSIVE MODE"
 _SET_TIMER: Final = """INSERT INTO {s}.timers VALUES (%s, %s, %s)
@@ -70,6 +75,8 @@ def _row(group: Group, run: ExpectedRow, say: Callable[[Repair], None]) -> None:
     group.forget(run.key)
     if row is None:
         session.execute(_INSERT, (*run.values, run.key, _RESUMED))
+        begun = int(run.status != "queued")
+        session.execute(_TAG_AGAIN, (tags_text(run.tags), begun, run.key))
         say(Repair(what="its row was made from its records", run_id=run_id))
     elif wrong := run.differing_columns(row):
         session.execute(_UPDATE, (*run.values, run.key))

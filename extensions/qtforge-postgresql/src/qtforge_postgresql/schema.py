@@ -196,7 +196,33 @@ _KEPT: Final = (
         data bytea NOT NULL
     )""",
 )
-_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _RESTING, _NODES, _LIMITS, _KEPT)
+_RUN_KEYS: Final = (
+    # Only runs with tags or keys have values in these; ``places`` is the limit of ``place``.
+    "ALTER TABLE {s}.runs ADD COLUMN title text NOT NULL DEFAULT ''",
+    "ALTER TABLE {s}.runs ADD COLUMN tags jsonb NOT NULL DEFAULT '{{}}'",
+    'ALTER TABLE {s}.runs ADD COLUMN schedule text COLLATE "C"',
+    'ALTER TABLE {s}.runs ADD COLUMN place text COLLATE "C"',
+    "ALTER TABLE {s}.runs ADD COLUMN places bigint NOT NULL DEFAULT 0",
+    # 1: it holds a place; 2: it needs none, as it is to be cancelled for another run.
+    "ALTER TABLE {s}.runs ADD COLUMN holds bigint NOT NULL DEFAULT 0",
+    'ALTER TABLE {s}.runs ADD COLUMN unique_key text COLLATE "C"',
+    """CREATE INDEX runs_by_place ON {s}.runs (workflow, place, holds, priority DESC, key)
+        WHERE place IS NOT NULL AND finished_at IS NULL""",
+    """CREATE INDEX runs_by_unique_key ON {s}.runs (workflow, unique_key, key)
+        WHERE unique_key IS NOT NULL""",
+    """CREATE INDEX runs_by_schedule ON {s}.runs (schedule, started_at, key)
+        WHERE schedule IS NOT NULL""",
+    """CREATE INDEX runs_by_tag ON {s}.runs USING gin (tags jsonb_path_ops)
+        WHERE tags <> '{{}}'""",
+)
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    _TABLES,
+    _RESTING,
+    _NODES,
+    _LIMITS,
+    _KEPT,
+    _RUN_KEYS,
+)
 """The statements at index n migrate from version n to version n + 1."""
 VERSION: Final = len(_MIGRATIONS)
 """The version of the tables that this version of the distribution reads and writes."""

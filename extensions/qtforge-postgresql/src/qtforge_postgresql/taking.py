@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from qtforge_postgresql.admissions import ADMISSIBLE, give_place
 from qtforge_postgresql.cursors import BEGINNING, Place
 from qtforge_postgresql.group import Group
 from qtforge_postgresql.session import Session
@@ -118,13 +119,17 @@ def take(limit: int, wish: Wish, cancelled: Sequence[int]) -> Change:
                 break
             # What others are taking at this moment is skipped, and not waited for.
             rows = session.rows(
-                f"SELECT runs.key, runs.owner FROM {search.tables} WHERE {search.needs}"
+                f"SELECT runs.key, runs.owner, runs.place FROM {search.tables} WHERE {search.needs}"
                 " AND (runs.owner IS NULL OR runs.owner = ANY (%b::text[]))"
                 f" ORDER BY {search.order} LIMIT %s FOR NO KEY UPDATE OF runs SKIP LOCKED",
                 (*search.given, dead, limit),
             )
-            for key, owner in rows:
-                found.setdefault(key, owner)
+            for key, owner, place in rows:
+                if len(found) >= limit:
+                    break
+                # Its place may be another's by now: then it is left in the queue.
+                if place is None or give_place(session, key, wish.now_us, locked=False) == ():
+                    found.setdefault(key, owner)
         keys = list(found)[:limit]
         if not keys:
             return []
@@ -182,11 +187,11 @@ def _searches(wish: Wish, cancelled: Sequence[int]) -> Iterator[_Search]:
             "{s}.runs",
             f"""status = 'queued' AND finished_at IS NULL{of_all}
                 AND NOT EXISTS (SELECT 1 FROM {{s}}.paused_pools WHERE pool = runs.pool)
-                AND (not_before IS NULL OR not_before <= %s)
+                AND (not_before IS NULL OR not_before <= %s) AND {ADMISSIBLE}
                 AND NOT EXISTS (SELECT 1 FROM jsonb_each_text(needs::jsonb) AS need
                     WHERE NOT EXISTS (SELECT 1 FROM jsonb_each_text(%s::text::jsonb) AS able
                         WHERE able.key = need.key AND need.value IN (able.value, '*')))""",
-            (*when, wish.now_us, _json(wish.able.items())),
+            (*when, wish.now_us, wish.now_us, _json(wish.able.items())),
             "priority DESC, runs.key",
         )
 

@@ -20,6 +20,8 @@ _COMMANDS: Final = {
     "resume": ("resume:resume", "Resume interrupted, paused or blocked runs."),
     "retry": ("resume:retry", "Retry a run that did not succeed, from where it failed."),
     "fork": ("resume:fork", "Start a new run from a stage of another."),
+    "rerun": ("resume:rerun", "Run the workflow of another run again, with its input."),
+    "tag": ("resume:tag", "Change the tags of a run."),
     "cancel": ("cancel:cancel", "Cancel a run."),
     "pause": ("cancel:pause", "Pause a run before its next step."),
     "amend": ("amend:amend", "Change a run's definition while it runs."),

@@ -10,6 +10,7 @@ import click
 from qtforge_host import event_loop
 from qtforge_host.api.documents import RunList, RunRow
 from qtforge_host.api.store import open_store
+from qtforge_host.api.tags import tags_of
 from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
@@ -33,6 +34,11 @@ _STATUSES: Final = (*get_args(RunStatus), "interrupted")
     "--workflow-version", metavar="VERSION",
     help="Only runs that were started with this version of their workflow.",
 )  # fmt: skip
+@click.option(
+    "--tag", "tags", multiple=True, metavar="NAME=VALUE",
+    help="Only runs with this tag; repeat for several.",
+)  # fmt: skip
+@click.option("--schedule", metavar="NAME", help="Only runs that this schedule has started.")
 @click.option("--pool", help="Only runs of this pool.")
 @click.option(
     "--needs", metavar="NAME==VERSION",
@@ -60,6 +66,8 @@ def list_runs(
     statuses: tuple[RunStatus | Literal["interrupted"], ...],
     workflow: str | None,
     workflow_version: str | None,
+    tags: tuple[str, ...],
+    schedule: str | None,
     pool: str | None,
     needs: str | None,
     waiting_for: str | None,
@@ -72,6 +80,7 @@ def list_runs(
 
     A run is 'interrupted' when the process that executed it has died: 'runs resume' resumes it.
     """
+    with_tags = tags_of(tags)
     first, before = _instant("--since", since), _instant("--until", until)
 
     async def found() -> RunList:
@@ -80,6 +89,8 @@ def list_runs(
                 statuses=statuses,
                 workflow=workflow,
                 workflow_version=workflow_version,
+                tags=with_tags,
+                schedule=schedule,
                 pool=pool,
                 needs=needs,
                 waiting_for=waiting_for,
@@ -93,12 +104,13 @@ def list_runs(
         print_json(listed)
         return
     if not listed.runs:
-        given = (statuses, workflow, workflow_version, pool, needs, waiting_for, since, until)
-        restricted = any(given)
+        given = (statuses, workflow, workflow_version, tags, schedule, pool, needs, waiting_for)
+        restricted = any(given) or since or until
         echo("no such run" if restricted else "there is no run yet")
         return
+    titled = any(each.title for each in listed.runs)
     table(
-        ("STATE", "RUN", "WORKFLOW", "STARTED", "TOOK", "NOW"),
+        ("STATE", "RUN", "WORKFLOW", "STARTED", "TOOK", "NOW", *(("TITLE",) if titled else ())),
         (
             (
                 state(each.status),
@@ -107,6 +119,7 @@ def list_runs(
                 f"{each.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
                 _took(each),
                 _now(each),
+                *((each.title,) if titled else ()),
             )
             for each in listed.runs
         ),
@@ -131,9 +144,12 @@ def _instant(option: str, text: str | None) -> datetime.datetime | None:
 
 
 def _now(run: RunRow) -> str:
-    """Return a machine's state, or the events that a run in Python waits for."""
+    """Return a machine's state, or the events or the place that a run waits for."""
     if run.finished_at is not None:
         return ""
+    if run.held_by:
+        more = f" and {len(run.held_by) - 1} more" if len(run.held_by) > 1 else ""
+        return f"place held by {run.held_by[0]}{more}"
     if run.state or run.status != "waiting" or not run.accepts:
         return run.state or ""
     return f"waits for {', '.join(run.accepts)}"

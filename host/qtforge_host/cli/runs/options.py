@@ -9,12 +9,19 @@ import click
 
 from qtforge_sdk.durations import seconds
 
-__all__ = ["duration_option", "versions_option", "wait_option"]
+__all__ = ["duration_option", "tag_option", "versions_option", "wait_option"]
 
 _WAIT: Final = "10s"
 
 wait_option = click.option(
     "--wait", default=_WAIT, show_default=True, help="How long to wait for its effect."
+)
+tag_option = click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A tag; repeat for several.",
 )
 versions_option = click.option(
     "--accept-versions",

@@ -10,17 +10,20 @@ import click
 
 from qtforge_host import event_loop
 from qtforge_host.api.client import RunClient, fork_note
+from qtforge_host.api.documents import RunTags
+from qtforge_host.api.store import open_store
+from qtforge_host.api.tags import changes_of, tags_of
 from qtforge_host.cli.errors import CANCELLED, show
 from qtforge_host.cli.inputs import read_input, set_option, typed
-from qtforge_host.cli.output import data_only, json_option
-from qtforge_host.cli.progress import Display, RunPrinter, progress_display
+from qtforge_host.cli.output import data_only, json_option, print_json
+from qtforge_host.cli.progress import Display, RunPrinter, progress_display, settle
 from qtforge_host.cli.runs.amend_options import (
     ChangingCommand,
     change_options,
     given_changes,
     patch_of,
 )
-from qtforge_host.cli.runs.options import versions_option
+from qtforge_host.cli.runs.options import tag_option, versions_option
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo
 from qtforge_host.runs.versions import VersionPolicy
@@ -28,7 +31,7 @@ from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal_errors import RunOwnedError
 
-__all__ = ["fork", "resume", "retry"]
+__all__ = ["fork", "rerun", "resume", "retry", "tag"]
 
 
 @click.command()
@@ -151,6 +154,61 @@ def fork(
         await _execute(client, [new_id], versions, 1, printer, note=fork_note(run_id, stage))
 
     return _with_client(session, forked, as_json=as_json)
+
+
+@click.command()
+@click.argument("run")
+@set_option
+@tag_option
+@json_option
+@journal_option
+@click.pass_obj
+def rerun(
+    session: Session,
+    run: str,
+    assignments: tuple[str, ...],
+    tags: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Run the workflow of another run again, with its input and tags, from the beginning.
+
+    The other run stays as it is. The workflow is the one of now; 'runs fork' takes it as the other
+    run has it, and can keep results.
+    """
+    given, with_tags = read_input(None, assignments), tags_of(tags)
+
+    def changes(workflow: Workflow) -> dict[str, Any]:
+        return typed(given, assignments, workflow.definition.inputs)
+
+    async def again(client: RunClient, printer: RunPrinter) -> None:
+        run_id = await client.find(run)
+        with progress_display(1, printer) as display:
+            new = await client.run_again(run_id, changes, tags=with_tags, listener=display)
+            settle(new, display, printer)
+
+    return _with_client(session, again, as_json=as_json)
+
+
+@click.command()
+@click.argument("run")
+@click.argument("changes", nargs=-1, required=True, metavar="NAME=VALUE...")
+@json_option
+@journal_option
+@click.pass_obj
+def tag(session: Session, run: str, changes: tuple[str, ...], as_json: bool) -> None:
+    """Change tags of a run, whether it has ended or not; NAME= removes one."""
+    changed = changes_of(changes)
+
+    async def tagged() -> RunTags:
+        async with open_store(session.settings) as runs:
+            return await runs.tag(await runs.find(run), changed)
+
+    found = event_loop.run(tagged())
+    if as_json:
+        print_json(found)
+    else:
+        shown = ", ".join(f"{name}={value}" for name, value in found.tags.items())
+        echo(f"{found.run_id}: {shown or 'no tags'}")
 
 
 def _with_client(

@@ -156,7 +156,9 @@ def _line(entry: HistoryEntry) -> str:
 
 
 def _print(seen: RunSnapshot) -> None:
-    for each in run_lines(seen.state, status=seen.status, offers=seen.offers):
+    for each in run_lines(
+        seen.state, status=seen.status, offers=seen.offers, tags=seen.tags, held_by=seen.held_by
+    ):
         echo(each)
     _say_interrupted(seen)
     path = list(moves(seen.records))

@@ -32,6 +32,12 @@ ENDPOINTS: Final = (
                             "pattern": "^[!-~]+$"}},
     ),
     Endpoint(
+        method="POST", path="/v1/runs/plan", name="planRun", scope="operate",
+        handler=runs.plan_run,
+        summary="Tell what the start of a run would do; nothing is written.",
+        body=schemas.PlanRun, answers={200: documents.RunPlan},
+    ),
+    Endpoint(
         method="POST", path="/v1/runs/resume", name="resumeRuns", scope="operate",
         handler=runs.resume_runs,
         summary="Resume every run that was interrupted or is blocked.",
@@ -106,6 +112,18 @@ ENDPOINTS: Final = (
         handler=runs.fork_run,
         summary="Make a new run of another, with its results before a step, and execute it.",
         body=schemas.ForkRun, body_optional=True, query=schemas.WaitQuery, answers=_RUN,
+    ),
+    Endpoint(
+        method="POST", path="/v1/runs/{run_id}/rerun", name="rerunRun", scope="operate",
+        handler=runs.rerun_run,
+        summary="Start a new run with the input of another, from the beginning.",
+        body=schemas.RerunRun, body_optional=True, query=schemas.WaitQuery, answers=_RUN,
+    ),
+    Endpoint(
+        method="POST", path="/v1/runs/{run_id}/tags", name="tagRun", scope="operate",
+        handler=runs.tag_run,
+        summary="Change the tags of a run, whether it has ended or not.",
+        body=schemas.TagRun, answers={200: documents.RunTags},
     ),
     Endpoint(
         method="POST", path="/v1/runs/{run_id}/amend", name="amendRun", scope="operate",

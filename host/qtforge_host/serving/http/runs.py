@@ -8,6 +8,7 @@ from typing import Final
 from qtforge_host.api.client import RunClient
 from qtforge_host.api.documents import Imported, Pruned, ResumedRuns
 from qtforge_host.api.snapshots import RunSnapshot
+from qtforge_host.api.tags import tags_of
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_host.serving.http.requests import ARCHIVE, Answer, Call, invalid_request, wait_s
 from qtforge_host.serving.http.schemas import GRAPH_TYPES
@@ -25,13 +26,16 @@ __all__ = [
     "list_records",
     "list_runs",
     "pause_run",
+    "plan_run",
     "prune_runs",
+    "rerun_run",
     "resume_run",
     "resume_runs",
     "retry_run",
     "send_event",
     "show_run",
     "start_run",
+    "tag_run",
 ]
 
 KEY: Final = "Idempotency-Key"
@@ -42,7 +46,7 @@ async def start_run(call: Call) -> Answer:
     given = call.body
     key, queue = call.headers.get(KEY.lower()), given.queue
     if queue is None:
-        run_id = await _client(call).start(given.workflow, given.input, key=key)
+        run_id = await _client(call).start(given.workflow, given.input, key=key, tags=given.tags)
     else:
         run_id = await _client(call).enqueue(
             given.workflow,
@@ -51,6 +55,7 @@ async def start_run(call: Call) -> Answer:
             priority=queue.priority,
             not_before=queue.not_before,
             key=key,
+            tags=given.tags,
         )
     return await _awaited(call, run_id)
 
@@ -66,6 +71,8 @@ async def list_runs(call: Call) -> Answer:
             needs=query.needs,
             waiting_for=query.waiting_for,
             workflow_version=query.workflow_version,
+            tags=tags_of(query.tag),
+            schedule=query.schedule,
             since=query.since,
             until=query.until,
             limit=query.limit,
@@ -151,6 +158,24 @@ async def fork_run(call: Call) -> Answer:
         _run_id(call), from_step=given.from_step, given=given.input, versions=_versions(call)
     )
     return await _awaited(call, new_id)
+
+
+async def rerun_run(call: Call) -> Answer:
+    """Start a new run with the input of another."""
+    given = call.body
+    new_id = await _client(call).rerun(_run_id(call), given.input, tags=given.tags)
+    return await _awaited(call, new_id)
+
+
+async def tag_run(call: Call) -> Answer:
+    """Change the tags of a run."""
+    return Answer(await _client(call).tag(_run_id(call), call.body.tags))
+
+
+async def plan_run(call: Call) -> Answer:
+    """Tell what the start of a run would do."""
+    given = call.body
+    return Answer(await _client(call).plan(given.workflow, given.input, tags=given.tags))
 
 
 async def amend_run(call: Call) -> Answer:

@@ -11,6 +11,7 @@ import msgspec
 
 from qtforge_sdk.journal import CURSOR
 from qtforge_sdk.records import POOL_NAME
+from qtforge_sdk.run_keys import MOST_TAG_VALUE, MOST_TAGS, TAG_NAME
 from qtforge_sdk.runs import RunStatus
 
 __all__ = [
@@ -21,16 +22,19 @@ __all__ = [
     "GraphQuery",
     "InboxQuery",
     "NoQuery",
+    "PlanRun",
     "PruneRuns",
     "Publish",
     "Reason",
     "RecordsQuery",
     "Request",
+    "RerunRun",
     "Resume",
     "RetryRun",
     "RunsQuery",
     "SendEvent",
     "StartRun",
+    "TagRun",
     "WaitQuery",
 ]
 
@@ -57,6 +61,14 @@ Wait = Annotated[
 ]
 
 
+Tag = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=f"^{TAG_NAME}=.{{1,{MOST_TAG_VALUE}}}{_END}", description="Such as customer=ACME."
+    ),
+]
+
+
 class _Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something that a client sends; an unknown key is refused."""
 
@@ -71,12 +83,40 @@ class Queue(_Given, frozen=True, kw_only=True):
     not_before: Instant | None = None
 
 
-class StartRun(_Given, frozen=True, kw_only=True):
-    """Start a workflow on an input, at once or, with ``queue``, when a process has room for it."""
+Tags = Annotated[dict[str, str], msgspec.Meta(max_length=MOST_TAGS)]
+
+
+class PlanRun(_Given, frozen=True, kw_only=True):
+    """Which workflow would be started, on which input, with which tags."""
 
     workflow: Name
     input: dict[str, Any] = {}
+    tags: Tags = {}
+
+
+class StartRun(_Given, frozen=True, kw_only=True):
+    """Start a workflow on an input, at once or, with ``queue``, when a process has room for it.
+
+    ``tags`` are those besides the workflow's.
+    """
+
+    workflow: Name
+    input: dict[str, Any] = {}
+    tags: Tags = {}
     queue: Queue | None = None
+
+
+class RerunRun(_Given, frozen=True, kw_only=True):
+    """What changes in the input, and tags in addition to those of the other run."""
+
+    input: dict[str, Any] = {}
+    tags: Tags = {}
+
+
+class TagRun(_Given, frozen=True, kw_only=True):
+    """Tags by their names; null removes one."""
+
+    tags: Annotated[dict[str, str | None], msgspec.Meta(min_length=1, max_length=100)]
 
 
 class SendEvent(_Given, frozen=True, kw_only=True):
@@ -200,6 +240,8 @@ class RunsQuery(_Given, frozen=True, kw_only=True):
     needs: Name | None = None
     waiting_for: Name | None = None
     workflow_version: Name | None = None
+    tag: list[Tag] = []
+    schedule: Name | None = None
     since: Instant | None = None
     until: Instant | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -18,7 +18,14 @@ from qtforge_sdk.journal_kit.encoding import (
     encode_record,
     to_us,
 )
-from qtforge_sdk.journal_kit.jobs import Append, CheckpointRow, Create, RunRow, StatusChange
+from qtforge_sdk.journal_kit.jobs import (
+    Append,
+    CheckpointRow,
+    Create,
+    KeysRow,
+    RunRow,
+    StatusChange,
+)
 from qtforge_sdk.records import (
     REST_TIMER,
     AmendmentRefused,
@@ -27,6 +34,7 @@ from qtforge_sdk.records import (
     RunAmended,
     RunCancelRequested,
     RunFinished,
+    RunKeys,
     RunPaused,
     RunReset,
     RunStarted,
@@ -40,11 +48,13 @@ __all__ = [
     "checkpoint_row",
     "encode_start",
     "handled_messages",
+    "keys_row",
     "make_append",
     "make_create",
     "make_queued",
     "queue_columns",
     "run_row",
+    "tags_text",
 ]
 
 _MOSTLY: Final = frozenset((StepStarted, StepSucceeded))  # no effect on the row
@@ -84,12 +94,14 @@ def make_create(
     """
     entry = encode_start(started, most_bytes)
     if not records:
-        return Create(run_row([started], owner, 1), entry)
+        row = run_row([started], owner, 1)
+        return Create(row, entry, (), keys_row(started), admission_of(started))
     for record in records:
         if record.run_id != started.run_id or isinstance(record, CheckpointSaved):
             raise ValueError(f"a {type(record).__name__} can't begin the run {started.run_id}")
     more = [encode_record(record, most_bytes) for record in records]
-    return Create(run_row([started, *records], owner, 1), entry, more)
+    row = run_row([started, *records], owner, 1)
+    return Create(row, entry, more, keys_row(started), admission_of(started))
 
 
 def make_queued(started: RunStarted, most_bytes: int = MAX_VALUE_BYTES) -> Create:
@@ -105,7 +117,8 @@ def make_queued(started: RunStarted, most_bytes: int = MAX_VALUE_BYTES) -> Creat
     """
     if started.queue is None:
         raise ValueError(f"{started.run_id} has no queue to wait in")
-    return Create(run_row([started], None, 0), encode_start(started, most_bytes))
+    row, entry = run_row([started], None, 0), encode_start(started, most_bytes)
+    return Create(row, entry, (), keys_row(started), admission_of(started))
 
 
 def make_append(
@@ -213,6 +226,36 @@ def queue_columns(started: RunStarted) -> tuple[str, int, int | None, str]:
     not_before = None if queue.not_before is None else to_us(queue.not_before)
     needs = msgspec.json.encode(queue.needs, order="sorted").decode()
     return (queue.pool, queue.priority, not_before, needs)
+
+
+def admission_of(started: RunStarted) -> RunStarted | None:
+    """Return the record where a run's keys decide whether it is stored; else None."""
+    keys = started.keys
+    decides = keys is not None and (keys.unique is not None or keys.place is not None)
+    return started if decides else None
+
+
+def keys_row(started: RunStarted) -> KeysRow | None:
+    """Return the columns of a run's tags and keys; None where they are all empty."""
+    by = started.started_by
+    schedule = by.name if by is not None and by.kind == "schedule" else None
+    keys = started.keys
+    if keys is None and schedule is None:
+        return None
+    keys = keys or RunKeys()
+    return KeysRow(
+        title=keys.title,
+        schedule=schedule,
+        place=None if keys.place is None else keys.place.key,
+        places=0 if keys.place is None else keys.place.limit,
+        unique_key=None if keys.unique is None else keys.unique.key,
+        tags=tags_text(keys.tags),
+    )
+
+
+def tags_text(tags: Mapping[str, str]) -> str:
+    """Return tags as a column has them."""
+    return msgspec.json.encode(dict(tags), order="sorted").decode()
 
 
 def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:

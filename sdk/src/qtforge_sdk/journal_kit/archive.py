@@ -12,7 +12,8 @@ import msgspec
 
 from qtforge_sdk import Record
 from qtforge_sdk.journal import RunSecret, is_run_id
-from qtforge_sdk.journal_errors import ArchiveInvalidError
+from qtforge_sdk.journal_errors import ArchiveInvalidError, TagsInvalidError
+from qtforge_sdk.journal_kit.admission import check_tags
 from qtforge_sdk.journal_kit.encoding import (
     Blob,
     Encoded,
@@ -38,6 +39,7 @@ class _Body(msgspec.Struct, frozen=True):
     inbox: list[bytes]
     blobs: list[bytes]
     references: list[str] = []  # of secrets, which are not in it; earlier versions named none
+    tags: dict[str, str] | None = None  # None in archives of earlier versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Archive:
         inbox_rows: Id, checksum and payload of each message, oldest first.
         blobs: The large values.
         references: What stands for secrets in the records.
+        tags: The run's tags when it was exported; None where they are those of its start.
     """
 
     run_id: str
@@ -59,6 +62,14 @@ class Archive:
     inbox_rows: list[tuple[str, int, bytes]]
     blobs: tuple[Blob, ...]
     references: tuple[str, ...] = ()
+    tags: Mapping[str, str] | None = None
+
+    @property
+    def started(self) -> RunStarted:
+        """The first record."""
+        first = self.decoded[0]
+        assert isinstance(first, RunStarted)  # noqa: S101 - it was checked
+        return first
 
     @property
     def last_handled(self) -> int:
@@ -88,9 +99,11 @@ def pack(
     inbox: Sequence[bytes],
     blobs: Sequence[bytes],
     references: Iterable[str] = (),
+    tags: str = "{}",
 ) -> bytes:
-    """Return a run as one archive."""
-    content = _Body(run_id, list(records), list(inbox), list(blobs), sorted(references))
+    """Return a run as one archive; its tags are given as JSON."""
+    now = msgspec.json.decode(tags, type=dict[str, str])
+    content = _Body(run_id, list(records), list(inbox), list(blobs), sorted(references), now)
     body = msgspec.msgpack.encode(content)
     return _MAGIC + bytes([_FORMAT]) + hashlib.sha256(body).digest() + body
 
@@ -138,6 +151,10 @@ def _read(body: _Body, *, pause: bool) -> Archive:
         raise UnreadableError("the first record is not the start of the run")
     if any(record.run_id != body.run_id for record in decoded):
         raise UnreadableError("a record belongs to another run")
+    try:
+        check_tags(body.tags or {})
+    except TagsInvalidError as error:
+        raise UnreadableError(f"{error.what}: {error.why}") from error
     if not is_run_id(body.run_id):
         raise UnreadableError(f"{body.run_id!r} is no id of a run")
     last = decoded[-1]
@@ -154,6 +171,7 @@ def _read(body: _Body, *, pause: bool) -> Archive:
         rows,
         tuple(Blob(*each) for each in blobs.items()),
         tuple(body.references),
+        body.tags,
     )
     if not 0 <= archive.last_handled <= _MOST_POSITION:
         raise UnreadableError(f"{archive.last_handled} is no position of a message")

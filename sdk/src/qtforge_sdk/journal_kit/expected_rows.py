@@ -7,7 +7,12 @@ from typing import Any, Final, NamedTuple
 
 from qtforge_sdk import Record
 from qtforge_sdk.journal import Damage
-from qtforge_sdk.journal_kit.appending import checkpoint_row, handled_messages, queue_columns
+from qtforge_sdk.journal_kit.appending import (
+    checkpoint_row,
+    handled_messages,
+    keys_row,
+    queue_columns,
+)
 from qtforge_sdk.journal_kit.encoding import LoadBlob, UnreadableError, decode_record, to_us
 from qtforge_sdk.records import CheckpointSaved, RunFinished, RunStarted, RunWaiting
 from qtforge_sdk.run_status import status_after
@@ -18,11 +23,15 @@ COLUMNS: Final = (
     "run_id", "workflow", "kind", "status", "started_at", "finished_at", "parent",
     "kept", "label", "accepts", "kept_at", "correlation",
     "pool", "priority", "not_before", "needs",
+    "title", "schedule", "place", "places", "unique_key",
 )  # fmt: skip
-"""The columns of ``runs`` that follow from the records; the others are owner and epoch."""
+"""The columns of ``runs`` that follow from the records; the others are owner,
+epoch, tags and what it holds."""
 
 
 _QUEUE: Final = ("pool", "priority", "not_before", "needs")
+_KEYS: Final = ("title", "schedule", "place", "places", "unique_key")
+_NO_KEYS: Final = ("", None, None, 0, None)
 
 
 class StoredRecord(NamedTuple):
@@ -53,6 +62,7 @@ class ExpectedRow:
         timers: When each timer is due, in microseconds, by name.
         handled: The ids of the messages that the run has handled.
         positions: The positions of the events that its checkpoints have handled.
+        tags: The tags with which the run was started.
     """
 
     def __init__(self, key: int) -> None:
@@ -62,6 +72,7 @@ class ExpectedRow:
         self.timers: dict[str, int] = {}
         self.handled: set[str] = set()
         self.positions: set[int] = set()
+        self.tags: dict[str, str] = {}
         self._row: dict[str, Any] = {}
 
     @property
@@ -138,6 +149,7 @@ class ExpectedRow:
         """Add the next record."""
         row = self._row
         if isinstance(record, RunStarted) and position == 1:
+            self.tags = {} if record.keys is None else record.keys.tags
             row.update(
                 run_id=record.run_id,
                 workflow=record.workflow,
@@ -149,6 +161,7 @@ class ExpectedRow:
                 label="",
                 accepts="",
                 **dict(zip(_QUEUE, queue_columns(record), strict=True)),
+                **dict(zip(_KEYS, (keys_row(record) or _NO_KEYS)[:5], strict=True)),
             )
         elif not row or record.run_id != row["run_id"]:
             self.is_whole = False

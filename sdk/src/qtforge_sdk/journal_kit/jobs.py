@@ -9,8 +9,18 @@ import msgspec
 
 from qtforge_sdk.journal import Ownership
 from qtforge_sdk.journal_kit.encoding import Encoded
+from qtforge_sdk.records import RunStarted
 
-__all__ = ["Append", "Change", "CheckpointRow", "Create", "Job", "RunRow", "StatusChange"]
+__all__ = [
+    "Append",
+    "Change",
+    "CheckpointRow",
+    "Create",
+    "Job",
+    "KeysRow",
+    "RunRow",
+    "StatusChange",
+]
 
 
 class RunRow(NamedTuple):
@@ -45,6 +55,26 @@ class RunRow(NamedTuple):
     priority: int = 0
     not_before: int | None = None
     needs: str = "{}"
+
+
+class KeysRow(NamedTuple):
+    """The columns of a run's row that only a run with tags or keys has.
+
+    Attributes:
+        title: One line for people.
+        schedule: The schedule that started it.
+        place: The value of its concurrency key; None where it needs no place.
+        places: How many runs with that key hold a place at once; 0 without one.
+        unique_key: The value of its unique key.
+        tags: Its first tags, as JSON.
+    """
+
+    title: str
+    schedule: str | None
+    place: str | None
+    places: int
+    unique_key: str | None
+    tags: str
 
 
 class CheckpointRow(msgspec.Struct, kw_only=True):
@@ -117,11 +147,16 @@ class Create(msgspec.Struct, frozen=True):
         row: Its row.
         entry: Its first record.
         more: The records after it.
+        keys: Its tags and keys; None without any.
+        admission: Its first record, where others may keep it from being stored, or may be
+            cancelled for it; else None.
     """
 
     row: RunRow
     entry: Encoded
     more: Sequence[Encoded] = ()
+    keys: KeysRow | None = None
+    admission: RunStarted | None = None
 
     @property
     def is_queued(self) -> bool:

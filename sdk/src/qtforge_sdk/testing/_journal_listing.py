@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qtforge_sdk.journal import RunQuery
-from qtforge_sdk.records import Record, RunBlocked, RunPaused, RunResumed
+from qtforge_sdk.records import Record, RunBlocked, RunPaused, RunQueued, RunResumed
 from qtforge_sdk.testing._journal_scenarios import (
     NOW,
     Journals,
@@ -49,6 +49,7 @@ class ListingContract:
         turns: list[tuple[Record, str]] = [
             (RunPaused(run_id="run", at=NOW), "paused"),
             (step(), "paused"),
+            (RunQueued(run_id="run", at=NOW), "queued"),
             (RunResumed(run_id="run", at=NOW, owner="o", plugins={}), "running"),
             (RunBlocked(run_id="run", at=NOW, reason="r"), "blocked"),
         ]

@@ -19,6 +19,7 @@ from qtforge_sdk.records import (
     RunBlocked,
     RunCancelRequested,
     RunPaused,
+    RunQueued,
     RunReset,
     RunResumed,
     RunWaiting,
@@ -62,6 +63,7 @@ def every_record() -> list[Record]:
             step="a", data=[1], plugin="p", plugin_version="1", duration_s=0.1, **ids
         ),
         CompensationFailed(step="b", error=error, duration_s=0.1, **ids),
+        RunQueued(**ids),
         RunPaused(by="Ada", reason="lunch", **ids),
         RunWaiting(until=NOW, events=("paid",), children=("r2",), **ids),
         RunBlocked(reason="versions", plugins={"p": "2"}, **ids),

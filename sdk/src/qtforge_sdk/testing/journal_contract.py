@@ -34,6 +34,7 @@ from qtforge_sdk.records import (
 )
 from qtforge_sdk.testing._journal_following import FollowingContract
 from qtforge_sdk.testing._journal_kept import KeptValuesContract
+from qtforge_sdk.testing._journal_keys import RunKeysContract
 from qtforge_sdk.testing._journal_limits import LimitsContract
 from qtforge_sdk.testing._journal_listing import ListingContract
 from qtforge_sdk.testing._journal_messages import (
@@ -440,6 +441,7 @@ class JournalContract(
     NodesContract,
     LimitsContract,
     KeptValuesContract,
+    RunKeysContract,
     PublicationContract,
     SecretsContract,
 ):
