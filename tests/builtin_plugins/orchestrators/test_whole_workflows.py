@@ -132,6 +132,7 @@ TRANSLATE = """
 name = "translate"
 kind = "graph"
 description = "Choose a way by language; ask two engines, and take the first"
+tags = { language = "${input.language}" }
 
 [inputs.text]
 type = "string"
@@ -141,6 +142,11 @@ max_length = 100_000
 type = "string"
 enum = ["de", "ru", "fr"]
 default = "de"
+
+[concurrency_key]
+key = "${input.language}"
+limit = 2
+when_full = "wait"
 
 [[stages]]
 name = "look"

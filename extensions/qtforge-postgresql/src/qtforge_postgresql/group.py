@@ -14,7 +14,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from qtforge_postgresql import admissions
+from qtforge_postgresql.admissions import (
+    Key,
+    admission,
+    keys_of,
+    lock_keys,
+    need_no_place,
+    store_keys,
+)
 from qtforge_postgresql.session import Session
 from qtforge_postgresql.waiting_rows import WaitingRows, merge_checkpoints
 from qtforge_sdk.errors import QtForgeError
@@ -178,7 +185,7 @@ class Write:
     blobs: Sequence[Blob] = ()
     post: tuple[str, str, Encoded] | None = None
     listens: bool = False
-    key: admissions.Key | None = None
+    key: Key | None = None
 
     def __call__(self, group: Group) -> Any:
         """Write."""
@@ -532,19 +539,19 @@ class Group:
 
     def _lock_keys(self, jobs: Sequence[Job]) -> None:
         """Lock the unique and concurrency keys of all jobs, before any row."""
-        keys: list[admissions.Key] = []
+        keys: list[Key] = []
         for job in jobs:
             if isinstance(job, Create) and job.admission is not None:
-                keys += admissions.keys_of(job.admission)
+                keys += keys_of(job.admission)
             elif isinstance(job, Change) and isinstance(job.do, Write) and job.do.key is not None:
                 keys.append(job.do.key)
-        admissions.lock_keys(self.session, keys)
+        lock_keys(self.session, keys)
 
     def _cancel(self, started: RunStarted, run_ids: Sequence[str]) -> None:
         """Ask runs to cancel for a new one; those that are queued need no place any more."""
         message = place_message(started)
         self.post([(each, message.message_id, encode_message(each, message)) for each in run_ids])
-        admissions.need_no_place(self.session, run_ids)
+        need_no_place(self.session, run_ids)
 
     def _create(
         self, job: Create, cancelled: list[tuple[RunStarted, Sequence[str]]]
@@ -554,9 +561,7 @@ class Group:
             if self.session.row(_HAS_RUN, (job.row.run_id,)) is not None:
                 return _exists(job)
             try:
-                found = admissions.admission(
-                    self.session, job.admission, is_queued=not job.row.epoch
-                )
+                found = admission(self.session, job.admission, is_queued=not job.row.epoch)
                 refuse(job.admission, found)
             except QtForgeError as error:
                 return error
@@ -564,7 +569,7 @@ class Group:
         if key is None:
             return _exists(job)
         if job.keys is not None:
-            admissions.store_keys(self.session, job.keys, key)
+            store_keys(self.session, job.keys, key)
         if job.admission is not None and found.cancels:
             cancelled.append((job.admission, found.cancels))
         for entry in job.entries:
