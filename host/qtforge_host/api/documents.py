@@ -666,10 +666,11 @@ class PluginProblem(Part, frozen=True, kw_only=True):
 
 
 class Plugins(Versioned, frozen=True, kw_only=True):
-    """Every plugin found."""
+    """Every plugin found; ``diverged`` is there after a check with ``--replay``."""
 
     plugins: list[PluginRow]
     problems: list[PluginProblem]
+    diverged: list[ReplayRow] | msgspec.UnsetType = msgspec.UNSET
 
 
 class PluginDetails(Versioned, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from qtforge_host.api.errors import NotFoundError
 from qtforge_host.api.plugins import installed_plugins, plugin_details, plugins_in
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, state
-from qtforge_host.cli.session import Session
+from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
 from qtforge_host.config.settings import Settings
@@ -114,20 +114,41 @@ def prefer(session: Session, name: str, distribution: str) -> None:
 
 
 @plugins.command()
+@click.option(
+    "--replay", is_flag=True,
+    help="Also show the unfinished runs that the installed code would not continue.",
+)  # fmt: skip
 @json_option
+@journal_option
 @click.pass_obj
-def check(session: Session, as_json: bool) -> int:
-    """Start every plugin, and show its state. Exit code 1 when one failed."""
+def check(session: Session, replay: bool, as_json: bool) -> int:
+    """Start every plugin, and show its state.
+
+    Exit code 1 when one failed, or with --replay when a run would be blocked; nothing is
+    requested for it.
+    """
     from qtforge_host.cli.output import run_async
 
     async def started() -> Plugins:
         async with session.client() as client:
-            return await client.host.plugins()
+            found = await client.host.plugins()
+            if not replay:
+                return found
+            rows = [row async for row in client.host.replay() if row.verdict == "diverged"]
+            return msgspec.structs.replace(found, diverged=rows)
 
     found = run_async(started())
     _show(found, as_json)
+    diverged = found.diverged or []
+    if replay and not as_json:
+        echo()
+        if diverged:
+            rows = ((row.run_id, row.workflow, row.text) for row in diverged)
+            table(("RUN", "WORKFLOW", "THE CODE THAT IS HERE"), rows)
+        count = "1 unfinished run" if len(diverged) == 1 else f"{len(diverged)} unfinished runs"
+        echo(f"{count} would be blocked")
     failed = any(each.state in ("broken", "quarantined") for each in found.plugins)
-    return FAILED if failed else 0
+    return FAILED if failed or diverged else 0
 
 
 @plugins.command()

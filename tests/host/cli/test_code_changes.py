@@ -125,6 +125,18 @@ def test_patches_of_a_workflow_that_is_not_there_are_an_error_with_the_nearest_n
     assert (gone.code, "order: 0 unfinished" in gone.out) == (0, True), gone.err
 
 
+def test_a_check_of_plugins_shows_the_runs_that_would_be_blocked(shop: Shop) -> None:
+    shop.runs(("a", {"book": None}, False))
+    fine = shop("plugins", "check", "--replay")
+    assert "0 unfinished runs would be blocked" in fine.out
+    shop.runs(("b", {"other": None}, False))
+    said = shop("plugins", "check", "--replay")
+    assert (said.code, said.out.splitlines()[-1]) == (1, "1 unfinished run would be blocked")
+    (row,) = shop("plugins", "check", "--replay", "--json").json["diverged"]
+    assert (row["workflow"], row["verdict"]) == ("order", "diverged")
+    assert "diverged" not in shop("plugins", "check", "--json").json
+
+
 def test_the_old_code_can_go_when_every_unfinished_run_does_the_new(shop: Shop) -> None:
     new = {"book": None, PATCH: True, "reserve": None}
     shop.runs(("a", new, False), ("b", {"book": None, PATCH: False, **PAID}, True))
