@@ -6,9 +6,14 @@ There is one writer at a time, so that what is read in a change still holds wher
 from __future__ import annotations
 
 import datetime
+import logging
+import math
 import sqlite3
 import time
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.owner_lock import OwnerLocks
@@ -22,7 +27,6 @@ from qtforge_sdk.journal_kit.limits import (
     RateRow,
     allot,
     draw,
-    moment,
     try_breaker,
 )
 
@@ -36,6 +40,9 @@ __all__ = [
     "short_limits",
 ]
 
+R = TypeVar("R", Claim, RateRow, BreakerRow)
+
+_LOG: Final = logging.getLogger("qtforge.journal")
 _CLAIMS: Final = "SELECT owner, held, wanted, since FROM places WHERE name = ?"
 _KEEP_CLAIM: Final = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?)"
 _DROP_CLAIM: Final = "DELETE FROM places WHERE name = ? AND owner = ?"
@@ -46,7 +53,8 @@ _SHORT: Final = """SELECT name FROM places WHERE owner <> :me AND wanted > held
     UNION SELECT name FROM rates WHERE owner = :me AND is_short"""
 _BREAKER: Final = """SELECT until, open_for, reason, trial FROM breakers
     WHERE topic = ? AND plugin = ?"""
-_BREAKERS: Final = "SELECT topic, plugin, until, reason FROM breakers ORDER BY topic, plugin"
+_BREAKERS: Final = """SELECT topic, plugin, until, open_for, reason, trial FROM breakers
+    ORDER BY topic, plugin"""
 _KEEP_BREAKER: Final = "INSERT OR REPLACE INTO breakers VALUES (?, ?, ?, ?, ?, ?)"
 _DROP_BREAKER: Final = "DELETE FROM breakers WHERE topic = ? AND plugin = ?"
 
@@ -57,7 +65,13 @@ def hold_places(limit: str, places: int, using: int, wanted: int, locks: OwnerLo
     def do(group: GroupCommit) -> Holding:
         now_s = time.time()
         execute, me = group.connection.execute, group.owner
-        found = {row[0]: Claim(*row) for row in execute(_CLAIMS, (limit,))}
+        found: dict[str, Claim] = {}
+        for values in execute(_CLAIMS, (limit,)).fetchall():
+            claim = _row(Claim, values)
+            if claim is None:
+                execute(_DROP_CLAIM, (limit, values[0]))
+            else:
+                found[claim.owner] = claim
         before = found.pop(me, None)
         others = []
         for owner, claim in found.items():
@@ -90,7 +104,7 @@ def draw_tokens(
 
     def do(group: GroupCommit) -> Drawn:
         found = group.connection.execute(_RATE, (limit,)).fetchone()
-        before = NEW_RATE if found is None else RateRow(*found)
+        before = _row(RateRow, found) or NEW_RATE
         row, drawn = draw(
             before,
             group.owner,
@@ -132,7 +146,7 @@ def change_breaker_trial(topic: str, plugin: str, locks: OwnerLocks, *, give_up:
 
     def do(group: GroupCommit) -> BreakerTrial:
         found = group.connection.execute(_BREAKER, (topic, plugin)).fetchone()
-        before = None if found is None else BreakerRow(*found)
+        before = _row(BreakerRow, found)
         row, trial = try_breaker(before, group.owner, time.time(), locks.is_alive, give_up=give_up)
         if row is not None and row != before:
             group.connection.execute(_KEEP_BREAKER, (topic, plugin, *row))
@@ -152,7 +166,24 @@ def close_breaker(topic: str, plugin: str) -> Change:
 
 def open_breakers(connection: sqlite3.Connection) -> tuple[OpenBreaker, ...]:
     """Return the breakers that are not closed."""
-    return tuple(
-        OpenBreaker(topic=topic, plugin=plugin, until=moment(until), reason=reason)
-        for topic, plugin, until, reason in connection.execute(_BREAKERS)
-    )
+    found = []
+    for topic, plugin, *values in connection.execute(_BREAKERS):
+        row = _row(BreakerRow, values)
+        if row is not None and isinstance(topic, str) and isinstance(plugin, str):
+            found.append(
+                OpenBreaker(topic=topic, plugin=plugin, until=row.until, reason=row.reason)
+            )
+    return tuple(found)
+
+
+def _row(kind: type[R], values: Sequence[Any] | None) -> R | None:
+    """Return a row; None where there is none, or it is damaged: what it said is soon said anew."""
+    if values is None:
+        return None
+    try:
+        row = msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError:
+        _LOG.warning("a row of the shared limits is damaged, and not used: %r", values)
+        return None
+    is_sound = all(math.isfinite(each) for each in row if isinstance(each, float))
+    return row if is_sound else None

@@ -29,7 +29,12 @@ from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import Queries, Wish
 from qtforge_host.journal.repairing import repair
 from qtforge_host.journal.secret_files import SecretFiles
-from qtforge_host.journal.storage_errors import STORAGE_ERRORS, is_unwritable, storage_error
+from qtforge_host.journal.storage_errors import (
+    STORAGE_ERRORS,
+    damaged,
+    is_unwritable,
+    storage_error,
+)
 from qtforge_host.journal.store import SqliteReads, SqliteStore
 from qtforge_sdk import Record
 from qtforge_sdk.errors import ConfigError, StateDirectoryError
@@ -68,6 +73,7 @@ from qtforge_sdk.journal_kit.drop_log import DropLog
 from qtforge_sdk.journal_kit.encoding import (
     MAX_VALUE_BYTES,
     Blob,
+    UnreadableError,
     encode_message,
     encode_publication,
     to_us,
@@ -597,6 +603,8 @@ class SqliteJournal:
             return await parts.reader.read(checked)
         except STORAGE_ERRORS as error:
             raise storage_error(self._directory, error) from error
+        except UnreadableError as error:
+            raise damaged(self._directory, error) from error
 
 
 def make_sqlite_journal(settings: JournalSettings) -> SqliteJournal:

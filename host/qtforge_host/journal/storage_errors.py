@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from qtforge_sdk.errors import StateDirectoryError
+from qtforge_sdk.journal_kit.encoding import UnreadableError
 
-__all__ = ["STORAGE_ERRORS", "is_lasting", "is_unwritable", "storage_error"]
+__all__ = ["STORAGE_ERRORS", "damaged", "is_lasting", "is_unwritable", "storage_error"]
 
 STORAGE_ERRORS: Final = (OSError, sqlite3.Error, UnicodeDecodeError)
 """What the disk and SQLite raise; the last where a damaged name is in the text of an error."""
@@ -71,6 +72,14 @@ def storage_error(directory: Path, error: Exception) -> StateDirectoryError:
     found = StateDirectoryError(str(directory), f"{why} ({error})", fix)
     found.retryable = False if lasts else None
     found.__cause__ = error
+    return found
+
+
+def damaged(directory: Path, error: UnreadableError) -> StateDirectoryError:
+    """Return the error of the state directory whose journal holds what was not written."""
+    why, fix = _DAMAGED
+    found = StateDirectoryError(str(directory), f"{why}: {error}", fix)
+    found.retryable = False
     return found
 
 

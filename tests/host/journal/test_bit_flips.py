@@ -61,10 +61,13 @@ async def read_all(directory: Path) -> dict[str, Any]:
     journal = SqliteJournal(directory)
     await journal.open()
     try:
+        damage = list(await journal.check())
+        if damage:
+            return {"damage": damage}  # it is found; what is read may be anything
         listed = await journal.runs(RunQuery(limit=1000))
         runs = sorted({each.run_id for each in listed} | {*names(10), "one", "two", "large"})
         return {
-            "damage": list(await journal.check()),
+            "damage": damage,
             "listed": [(each.run_id, each.status, each.started_at, each.label) for each in listed],
             "records": {run_id: list(await journal.records(run_id)) for run_id in runs},
             "tails": {run_id: list(await journal.tail(run_id)) for run_id in runs},

@@ -125,8 +125,15 @@ def to_us(at: datetime.datetime) -> int:
 
 
 def from_us(us: int) -> datetime.datetime:
-    """Return the time of a number of microseconds since 1970, in UTC."""
-    return _EPOCH + us * _MICROSECOND
+    """Return the time of a number of microseconds since 1970, in UTC.
+
+    Raises:
+        UnreadableError: It is no such number.
+    """
+    try:
+        return _EPOCH + us * _MICROSECOND
+    except (TypeError, OverflowError):
+        raise UnreadableError(f"{us!r} is no time") from None
 
 
 def encode_record(record: Record, most_bytes: int = MAX_VALUE_BYTES) -> Encoded:
