@@ -131,6 +131,42 @@ first = 1
     + book("slow", where="blocks.ways.stages", more=", turns = 300")
     + book("after_slow", 'needs = ["slow"]', where="blocks.ways.stages")
 )
+ENDLESS = """
+[[WHERE]]
+name = "poll"
+operation = "shelf.book"
+message = { name = "look", turns = 2 }
+compensation = { operation = "shelf.take_back", on_failure = true, message = { name = "look" } }
+repeat = { until = "false", every = "1h", max = 10000 }
+"""
+LATE = (
+    """
+[[stages]]
+name = "late"
+block = "waits"
+timeout = "90m"
+"""
+    + book("fetch", where="blocks.waits.stages")
+    + ENDLESS.replace("WHERE", "blocks.waits.stages")
+)
+FIRST_WAIT = (
+    book("before")
+    + """
+[[stages]]
+name = "ask"
+needs = ["before"]
+block = "ways"
+[blocks.ways]
+first = 1
+"""
+    + book("quick", where="blocks.ways.stages", more=", turns = 6")
+    + ENDLESS.replace("WHERE", "blocks.ways.stages")
+)
+BESIDE_WAIT = (
+    book("top")
+    + ENDLESS.replace("WHERE", "stages")
+    + book("bad", 'needs = ["top"]', more=", bad = true, turns = 6")
+)
 LAST = """
 [[finally]]
 name = "tell"
@@ -172,6 +208,12 @@ CASES: dict[str, str] = {
     + book("before")
     + book("bad", more=", bad = true")
     + LAST,
+    "a block that waits too long": 'kind = "sequential"\n' + book("before") + LATE,
+    "the first way beside one that waits": 'kind = "graph"\n' + FIRST_WAIT,
+    "the first way beside one that waits, and then a failure": 'kind = "graph"\n'
+    + FIRST_WAIT
+    + book("end", 'needs = ["ask"]', more=", bad = true"),
+    "graph that cuts off a wait": 'kind = "graph"\non_failure = "cancel"\n' + BESIDE_WAIT,
     "graph that cuts off": 'kind = "graph"\non_failure = "cancel"\n' + BAD_MIDDLE,
 }
 
