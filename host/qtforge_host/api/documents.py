@@ -855,10 +855,14 @@ class ScheduleDocument(Versioned, frozen=True, kw_only=True):
 
 
 class ScheduleRuns(Versioned, frozen=True, kw_only=True):
-    """The runs that were started of a schedule by hand, or would be."""
+    """The runs that were started of a schedule by hand, or would be.
+
+    ``is_cut_short`` tells that the rest was not queued, since no process executes these.
+    """
 
     schedule: str
     runs: list[PlannedRow]
+    is_cut_short: bool = False
 
 
 class PlannedTimes(Versioned, frozen=True, kw_only=True):

@@ -248,7 +248,8 @@ class ScheduleClient:
             dry_run: Whether only to tell which there are.
             again: Whether to start also those that were started before, as new runs.
             jobs: At most so many of these runs are unfinished at once: the next one is queued
-                when another has ended. None queues all at once.
+                when another has ended. None queues all at once. Where no process executes them,
+                the answer has only those that were queued.
             on_row: Called with each planned time as soon as it is dealt with.
 
         Raises:
@@ -281,8 +282,11 @@ class ScheduleClient:
             else:
                 while jobs is not None and len(running) >= jobs:
                     running = await self._still_unfinished(running)
-                    if len(running) >= jobs:
-                        await asyncio.sleep(_POLL_S)
+                    if len(running) < jobs:
+                        break
+                    if not await self._is_executed(schedule.pool):
+                        return ScheduleRuns(schedule=name, runs=rows, is_cut_short=True)
+                    await asyncio.sleep(_POLL_S)
                 row = await self._enqueue(schedule, planned, run_id, "backfilled")
                 await self._note(states, name, now, row)
             if jobs is not None and row.run_id is not None and not dry_run:
@@ -334,6 +338,12 @@ class ScheduleClient:
                 if (await journal.summary(run_id)).status in UNFINISHED:
                     found.append(run_id)
         return found
+
+    async def _is_executed(self, pool: str) -> bool:
+        """Return whether a process is there that executes the runs of a pool."""
+        owners = await (await self._parts.journal()).owners()
+        said = (each.announcement for each in owners)
+        return any(each is not None and pool in each.pools for each in said)
 
     async def _is_there(self, run_id: str) -> bool:
         try:

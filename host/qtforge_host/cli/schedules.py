@@ -152,6 +152,8 @@ def backfill(
     )
     if not shows_rows or not found.runs:
         _print_runs(found, as_json=as_json)
+    elif found.is_cut_short:
+        echo("no process executes these runs: start 'serve', and give the command again", err=True)
 
 
 @schedules.command()

@@ -90,8 +90,11 @@ def test_a_run_is_triggered_unless_one_is_unfinished_and_made_up_for_the_past(
     reversed_span = ("--from", "2020-02-29", "--to", "2020-02-28")
     wrong = serving.cli("schedules", "backfill", "often", *reversed_span)
     assert (wrong.returncode, "ends before it starts" in wrong.stderr) == (2, True)
+    alone = serving.cli("schedules", "backfill", "often", "--again", "--jobs", "1", *span[:-1])
+    assert (alone.returncode, len(alone.stdout.splitlines())) == (0, 1)
+    assert "no process executes these runs" in alone.stderr
     server = serving.serve()
-    until(lambda: serving.done.count("quick often") >= 4)
+    until(lambda: serving.done.count("quick often") >= 5)
     one_by_one = serving.cli("schedules", "backfill", "often", "--again", "--jobs", "1", *span[:-1])
     assert [line.split()[3] for line in one_by_one.stdout.splitlines()] == ["backfilled"] * 2
     first, _ = (server.run(line.split()[-1]) for line in one_by_one.stdout.splitlines())
