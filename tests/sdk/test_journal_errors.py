@@ -15,10 +15,13 @@ from qtforge_sdk.journal_errors import (
     JournalUnavailableError,
     RecordNotStorableError,
     RecordTooLargeError,
+    RunConcurrencyError,
+    RunDuplicateError,
     RunExistsError,
     RunNotFoundError,
     RunOwnedError,
     StaleOwnerError,
+    TagsInvalidError,
 )
 
 EXAMPLES = (
@@ -27,10 +30,13 @@ EXAMPLES = (
     (JournalUnavailableError("postgresql://db", "why", "fix"), "journal.unavailable"),
     (RecordNotStorableError("run", "step_succeeded a", "why"), "run.not_storable"),
     (RecordTooLargeError("run", "step_succeeded a", 11, 10), "run.too_large"),
+    (RunConcurrencyError("w", "acme", ["run", "other"]), "run.concurrency"),
+    (RunDuplicateError("run", "17"), "run.duplicate"),
     (RunExistsError("run"), "run.exists"),
     (RunNotFoundError("run"), "run.not_found"),
     (RunOwnedError("run", "process 1 on host ada"), "run.owned"),
     (StaleOwnerError("run", 2), "run.stale_owner"),
+    (TagsInvalidError("the tag 'a b' can't be used", "why", "fix"), "run.tags_invalid"),
 )
 
 
