@@ -158,6 +158,8 @@ class BlockingRunClient(BlockingClient[RunClient]):
     send = blocking(RunClient.send)
     cancel = blocking(RunClient.cancel)
     pause = blocking(RunClient.pause)
+    cancel_all = blocking(RunClient.cancel_all)
+    pause_all = blocking(RunClient.pause_all)
     resume = blocking(RunClient.resume)
     resumable = blocking(RunClient.resumable)
     resume_all = blocking(RunClient.resume_all)

@@ -25,7 +25,8 @@ from qtforge_host.api.answers import (
     refuse_finished,
     until_paused,
 )
-from qtforge_host.api.documents import Amended, Patches, RunPlan
+from qtforge_host.api.bulk import Selection, do_with_each, selected
+from qtforge_host.api.documents import Amended, BulkDone, Patches, RunPlan
 from qtforge_host.api.errors import TooManyRunsError
 from qtforge_host.api.event_outcome import EventOutcome
 from qtforge_host.api.extras import SCHEDULES, check_installed
@@ -756,6 +757,46 @@ class RunClient(RunStore):
             await self._post(run_id, message)
             await until_paused(journal, run_id, wait_seconds(timeout))
         return await self.show(run_id)
+
+    async def cancel_all(
+        self, selection: Selection, *, reason: str = "", dry_run: bool = False
+    ) -> BulkDone:
+        """Cancel unfinished runs that have something in common, without waiting for their ends.
+
+        Args:
+            selection: Which runs.
+            reason: Why, for the runs' histories.
+            dry_run: Only say which.
+
+        Raises:
+            SelectionError: Which runs are meant is not said, or can't be.
+        """
+        found, more = await selected(await self._parts.journal(), selection)
+        if dry_run:
+            return BulkDone(runs=[*found], failed=[], more=more)
+        return await do_with_each(
+            found, more, lambda each: self.cancel(each, reason=reason, timeout=0)
+        )
+
+    async def pause_all(
+        self, selection: Selection, *, reason: str = "", dry_run: bool = False
+    ) -> BulkDone:
+        """Pause unfinished runs that have something in common, without waiting until they are.
+
+        Args:
+            selection: Which runs.
+            reason: Why, for the runs' histories.
+            dry_run: Only say which.
+
+        Raises:
+            SelectionError: Which runs are meant is not said, or can't be.
+        """
+        found, more = await selected(await self._parts.journal(), selection)
+        if dry_run:
+            return BulkDone(runs=[*found], failed=[], more=more)
+        return await do_with_each(
+            found, more, lambda each: self.pause(each, reason=reason, timeout=0)
+        )
 
     async def resume(
         self,

@@ -23,6 +23,8 @@ __all__ = [
     "Amended",
     "BackupDocument",
     "BreakerRow",
+    "BulkDone",
+    "BulkFailure",
     "ConfigDocument",
     "ConfigFiles",
     "DoctorDocument",
@@ -305,6 +307,22 @@ class RunList(Versioned, frozen=True, kw_only=True):
 
     runs: list[RunRow]
     next: datetime.datetime | None
+
+
+class BulkFailure(Part, frozen=True, kw_only=True):
+    """A run with which it could not be done, and why."""
+
+    run_id: str
+    code: str
+    message: str
+
+
+class BulkDone(Versioned, frozen=True, kw_only=True):
+    """With which runs it was done, or with ``dry_run`` would be; ``more`` where some are left."""
+
+    runs: list[str]
+    failed: list[BulkFailure]
+    more: bool
 
 
 class RunTags(Versioned, frozen=True, kw_only=True):

@@ -68,6 +68,12 @@ class Faces:
         run_id: str = self.server.start("waits")["run_id"]
         return run_id
 
+    def tagged(self) -> str:
+        """Start a run that waits, with a tag ``it`` of a value that no other has; return that."""
+        word = uuid.uuid4().hex
+        self.post(f"/v1/runs/{self.waiting()}/tags", {"tags": {"it": word}})
+        return word
+
     def in_the_middle(self) -> str:
         """Start ``steps``, which waits in its second stage."""
         self.gate.unlink(missing_ok=True)
@@ -283,6 +289,21 @@ TABLE = {
         documents.RunOutcome, "forkRun",
         lambda it: it.post(f"/v1/runs/{it.ended}/fork", {"input": {"word": "c"}}, **WAIT),
         documents.RunDocument, status_and_result,
+    ),
+    "runs cancel, several": UseCase(
+        lambda it: ["runs", "cancel", "--workflow", "waits", "--tag", f"it={it.tagged()}", "--yes",
+                    "--json"],
+        documents.BulkDone, "cancelRuns",
+        lambda it: it.post(
+            "/v1/runs/cancel", {"workflow": "waits", "tags": {"it": it.tagged()}}
+        ),
+        documents.BulkDone, lambda done: (len(done.runs), done.failed, done.more),
+    ),
+    "runs pause, several": UseCase(
+        lambda it: ["runs", "pause", "--tag", f"it={it.tagged()}", "--yes", "--json"],
+        documents.BulkDone, "pauseRuns",
+        lambda it: it.post("/v1/runs/pause", {"tags": {"it": it.tagged()}}),
+        documents.BulkDone, lambda done: (len(done.runs), done.failed, done.more),
     ),
     "runs rerun": UseCase(
         lambda it: ["runs", "rerun", it.ended, "--set", "word=c", "--json"],

@@ -38,6 +38,18 @@ ENDPOINTS: Final = (
         body=schemas.PlanRun, answers={200: documents.RunPlan},
     ),
     Endpoint(
+        method="POST", path="/v1/runs/cancel", name="cancelRuns", scope="operate",
+        handler=runs.cancel_runs,
+        summary="Cancel the unfinished runs that have something in common, at most 1,000.",
+        body=schemas.SelectRuns, answers={200: documents.BulkDone},
+    ),
+    Endpoint(
+        method="POST", path="/v1/runs/pause", name="pauseRuns", scope="operate",
+        handler=runs.pause_runs,
+        summary="Pause the unfinished runs that have something in common, at most 1,000.",
+        body=schemas.SelectRuns, answers={200: documents.BulkDone},
+    ),
+    Endpoint(
         method="POST", path="/v1/runs/resume", name="resumeRuns", scope="operate",
         handler=runs.resume_runs,
         summary="Resume every run that was interrupted or is blocked.",

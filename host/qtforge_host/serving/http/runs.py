@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Final
 
+from qtforge_host.api.bulk import Selection
 from qtforge_host.api.client import RunClient
 from qtforge_host.api.documents import Imported, Pruned, ResumedRuns
 from qtforge_host.api.snapshots import RunSnapshot
@@ -18,6 +19,7 @@ __all__ = [
     "KEY",
     "amend_run",
     "cancel_run",
+    "cancel_runs",
     "draw_run",
     "export_run",
     "fork_run",
@@ -26,6 +28,7 @@ __all__ = [
     "list_records",
     "list_runs",
     "pause_run",
+    "pause_runs",
     "plan_run",
     "prune_runs",
     "rerun_run",
@@ -125,6 +128,32 @@ async def pause_run(call: Call) -> Answer:
     """Pause a run before its next step."""
     run = await _client(call).pause(_run_id(call), reason=call.body.reason, timeout=wait_s(call))
     return _shown(run, done=run.stands_still)
+
+
+async def cancel_runs(call: Call) -> Answer:
+    """Cancel all runs that have something in common."""
+    given = call.body
+    return Answer(
+        await _client(call).cancel_all(_selection(call), reason=given.reason, dry_run=given.dry_run)
+    )
+
+
+async def pause_runs(call: Call) -> Answer:
+    """Pause all runs that have something in common."""
+    given = call.body
+    return Answer(
+        await _client(call).pause_all(_selection(call), reason=given.reason, dry_run=given.dry_run)
+    )
+
+
+def _selection(call: Call) -> Selection:
+    given = call.body
+    return Selection(
+        workflow=given.workflow,
+        statuses=frozenset(given.status),
+        tags=given.tags,
+        schedule=given.schedule,
+    )
 
 
 async def resume_run(call: Call) -> Answer:

@@ -32,6 +32,7 @@ __all__ = [
     "Resume",
     "RetryRun",
     "RunsQuery",
+    "SelectRuns",
     "SendEvent",
     "StartRun",
     "TagRun",
@@ -69,6 +70,9 @@ Tag = Annotated[
 ]
 
 
+Tags = Annotated[dict[str, str], msgspec.Meta(max_length=MOST_TAGS)]
+
+
 class _Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something that a client sends; an unknown key is refused."""
 
@@ -81,9 +85,6 @@ class Queue(_Given, frozen=True, kw_only=True):
     )
     priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
     not_before: Instant | None = None
-
-
-Tags = Annotated[dict[str, str], msgspec.Meta(max_length=MOST_TAGS)]
 
 
 class PlanRun(_Given, frozen=True, kw_only=True):
@@ -131,6 +132,17 @@ class Reason(_Given, frozen=True, kw_only=True):
     """Why, for the run's history."""
 
     reason: str = ""
+
+
+class SelectRuns(_Given, frozen=True, kw_only=True):
+    """Which unfinished runs, by what they have in common, and why; ``dry_run`` only names them."""
+
+    workflow: Name | None = None
+    status: list[Literal["queued", "running", "waiting", "paused", "blocked"]] = []
+    tags: Tags = {}
+    schedule: Name | None = None
+    reason: str = ""
+    dry_run: bool = False
 
 
 class Resume(_Given, frozen=True, kw_only=True):

@@ -1,0 +1,99 @@
+"""Select runs by what they have in common, and do the same with each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from qtforge_host.api.documents import BulkDone, BulkFailure
+from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.journal import Journal, RunQuery
+from qtforge_sdk.run_status import UNFINISHED
+
+__all__ = ["MOST_AT_ONCE", "Selection", "SelectionError", "do_with_each", "selected"]
+
+MOST_AT_ONCE: Final = 1000
+"""The most runs of one call; what is left over is said."""
+
+
+class SelectionError(QtForgeError):
+    """The runs that are meant are not told, or can't be.
+
+    Args:
+        what: What is wrong.
+        fix: How to fix it.
+    """
+
+    code = "run.selection_invalid"
+    exit_code = 2
+    http_status = 422
+
+    def __init__(self, what: str, fix: str, /) -> None:
+        super().__init__(what, "", fix)
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which unfinished runs are meant: those that fit everything that is given.
+
+    Attributes:
+        workflow: The workflow's name.
+        statuses: Any of these; empty for all that an unfinished run may have.
+        tags: All of these tags, each with that value.
+        schedule: The schedule that started them.
+    """
+
+    workflow: str | None = None
+    statuses: frozenset[str] = frozenset()
+    tags: Mapping[str, str] = {}
+    schedule: str | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything restricts it."""
+        return bool(self.workflow or self.statuses or self.tags or self.schedule)
+
+
+async def selected(journal: Journal, selection: Selection) -> tuple[Sequence[str], bool]:
+    """Return the runs that are meant, the newest first, and whether there are more.
+
+    Raises:
+        SelectionError: Nothing restricts them, or a status is that of a run that has ended.
+    """
+    if not selection.is_given:
+        fix = "give a workflow, a status, a tag or a schedule"
+        raise SelectionError("which runs are meant is not said", fix)
+    ended = sorted(selection.statuses - UNFINISHED)
+    if ended:
+        raise SelectionError(f"a run that is {ended[0]} has ended", "give an unfinished status")
+    query = RunQuery(
+        statuses=selection.statuses or frozenset(UNFINISHED),
+        workflow=selection.workflow,
+        tags=selection.tags,
+        schedule=selection.schedule,
+        limit=MOST_AT_ONCE + 1,
+    )
+    found = [each.run_id for each in await journal.runs(query)]
+    return found[:MOST_AT_ONCE], len(found) > MOST_AT_ONCE
+
+
+async def do_with_each(
+    run_ids: Sequence[str], more: bool, do: Callable[[str], Awaitable[object]]
+) -> BulkDone:
+    """Do the same with each run, whatever fails with another.
+
+    Args:
+        run_ids: The runs.
+        more: Whether there are more than these.
+        do: What is done.
+    """
+    done, failed = [], []
+    for run_id in run_ids:
+        try:
+            await do(run_id)
+        except QtForgeError as error:  # such as that it has just ended
+            failed.append(BulkFailure(run_id=run_id, code=error.code, message=str(error)))
+        else:
+            done.append(run_id)
+    return BulkDone(runs=done, failed=failed, more=more)
