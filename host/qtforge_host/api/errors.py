@@ -17,6 +17,7 @@ from qtforge_sdk.errors import QtForgeError
 __all__ = [
     "KeyInvalidError",
     "KeyReusedError",
+    "NoRetentionError",
     "NotFoundError",
     "QueueInvalidError",
     "ServeNotInstalledError",
@@ -104,6 +105,24 @@ class QueueInvalidError(QtForgeError):
     code = "queue.invalid"
     exit_code = 2
     http_status = 400
+
+
+class NoRetentionError(QtForgeError):
+    """Runs are to be deleted as ``[retention]`` says, and the configuration has none.
+
+    Args:
+        path: The configuration file.
+    """
+
+    code = "retention.missing"
+    exit_code = 2
+    http_status = 422
+
+    def __init__(self, path: str, /) -> None:
+        super().__init__(
+            f"there is no [retention] in {path}", "", 'write one, such as succeeded = "30d"'
+        )
+        self.path = path
 
 
 class KeyReusedError(QtForgeError):

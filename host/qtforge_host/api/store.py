@@ -19,6 +19,7 @@ from qtforge_host.api.documents import (
     RunList,
     RunTags,
 )
+from qtforge_host.api.errors import NoRetentionError
 from qtforge_host.api.lookup import find_run, list_runs, shown_status
 from qtforge_host.api.parts import Parts
 from qtforge_host.clock import in_utc
@@ -27,7 +28,7 @@ from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.state import RunState
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.durations import Duration, wait_seconds
-from qtforge_sdk.errors import ConfigError, QtForgeError
+from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.records import Record
 from qtforge_sdk.run_status import UNFINISHED
@@ -299,14 +300,13 @@ class RunStore:
             dry_run: Only count them.
 
         Raises:
-            ConfigError: The configuration has no ``[retention]``.
+            NoRetentionError: The configuration has no ``[retention]``.
         """
         from qtforge_host.runs.retention import Retention
 
         settings = self._parts.settings
         if not settings.retention:
-            fix = 'write one, such as succeeded = "30d"'
-            raise ConfigError(f"{settings.config_path}: retention", "there is no [retention]", fix)
+            raise NoRetentionError(str(settings.config_path))
         journal = await self._parts.journal()
         retention = Retention(settings.retention, journal, RunFiles(settings.run_files_dir))
         removed = await retention.apply(await journal.now(), dry_run=dry_run)

@@ -183,7 +183,7 @@ def _row(kind: type[R], values: Sequence[Any] | None) -> R | None:
     try:
         row = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError:
-        _LOG.warning("a row of the shared limits is damaged, and not used: %r", values)
+        _LOG.debug("a row of the shared limits is damaged, and not used: %r", values)
         return None
     is_sound = all(math.isfinite(each) for each in row if isinstance(each, float))
     return row if is_sound else None

@@ -373,3 +373,8 @@ def test_garbage_on_the_line_harms_nobody(module_server: Server) -> None:
 def test_head_is_as_get_without_the_content(module_server: Server) -> None:
     found = module_server.client.head("/v1/workflows")
     assert (found.status_code, found.content) == (200, b"")
+
+
+def test_what_the_configuration_lacks_is_no_server_error(module_server: Server) -> None:
+    answer = module_server.post("/v1/runs/prune", {"policy": True, "dry_run": True})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "retention.missing")
