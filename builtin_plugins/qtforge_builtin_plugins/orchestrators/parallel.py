@@ -326,6 +326,7 @@ class _Reading:
         self._run = run
         self._definition: Definition | None = None
         self._plan: _Plan | None = None
+        self._sources: dict[str, Source] = {}  # of the plan, by name
         self._taken: set[str] = set()
 
     async def plan(self) -> _Plan:
@@ -334,6 +335,7 @@ class _Reading:
             definition = self._run.definition
             self._plan = await self._run.compute(lambda: _plan(self._run))
             self._definition = definition
+            self._sources = {source.name: source for source in self._plan.sources}
         return self._plan
 
     async def read(self, plan: _Plan) -> None:
@@ -355,7 +357,9 @@ class _Reading:
         if not places.take(at_once=name in self._run.steps):
             await places.wait()
         try:
-            source = next((each for each in (await self.plan()).sources if each.name == name), None)
+            if self._definition is not self._run.definition:
+                await self.plan()
+            source = self._sources.get(name)
             if source is not None:  # else an amendment has removed it
                 await _read(self._run, source)
         finally:
