@@ -19,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from qtforge_builtin_plugins.documents.facts.bodies import NAME_WORD, SMALL_WORD
 from qtforge_builtin_plugins.documents.facts.companies import find_companies, has_form, without_form
 from qtforge_builtin_plugins.documents.facts.labels import (
     Hit,
@@ -36,6 +37,7 @@ from qtforge_builtin_plugins.documents.facts.people import (
     is_given,
     split_words,
 )
+from qtforge_builtin_plugins.documents.facts.sides import Named, choose_parties
 
 __all__ = ["LANGUAGES", "Contract", "Named", "Number", "is_organisation", "load_words"]
 
@@ -56,7 +58,8 @@ _LEAD: Final = re.compile(r"[ ]{0,40}[\s:.,–—_-]{0,6}[ \t]{0,40}")
 _POST: Final = re.compile(r"(?:[^\W\dA-ZÀ-ÞА-ЯЁĞİŞÇÖÜ_][\w'’.-]*[ \u00a0]+){0,4}")
 _STRONG_TITLE: Final = re.compile(
     r"(?<!\w)(?:Herrn?|Frau|Mrs?\.?|Ms\.?|Miss|Mme|Mlle|Madame|Monsieur|M\.|Sra?\.|Don|Doña|D\.ª?|Dª"
-    r"|Sig\.(?:ra)?|Signora|Signor|Dott\.(?:ssa)?|Avv\.|dhr\.|mevr\.|mw\.|[Dd]e heer|[Mm]evrouw|г-н"
+    r"|Sig\.(?:ra)?|Signora|Signor|[Dd]ott\.(?:ssa)?|[Aa]vv\.|[Aa]rch\.|[Gg]eom\.|[Ii]ng\.|[Rr]ag\."
+    r"|[Ll]ic\.|[Aa]rq\.|dhr\.|mevr\.|mw\.|[Dd]e heer|[Mm]evrouw|г-н"
     r"|г-жа|гр\.|гражданин|гражданка|Sayın|Dr\.|Prof\.|i\. ?V\.|i\. ?A\.|ppa\.|p\.p\."
     r"|[Ии]ндивидуальн(?:ый|ого) предпринимател[ья])[ \u00a0]+(?=[^\W\d_])"
 )
@@ -81,6 +84,8 @@ _BROKEN_LINE: Final = re.compile(
 )
 _CONTACT: Final = re.compile(r"\+\d[\d ()./-]{6,20}\d|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _NUMBER: Final = re.compile(
+    r"(?:[^\W\d_]*[^\d\n;:]{0,30}?[ ]"
+    r"(?:n|nr|no|num|n[°º]|№|number|numero|número|numéro|nummer)(?=[ .:]))?"
     r"[\s:.#№·()–-]{0,6}[ \t]{0,40}(?:(?:с[её]рии|series|numero|number|numéro|número|nummer"
     r"|номер|mit der|sous le)\s)?"
     r"(?P<value>(?:HR ?[AB]|FN|Hoja|CHE?|REA|[A-Z]{1,3})?[ .:-]{0,2}(?:[A-Z]{1,2}-?)?"
@@ -95,6 +100,7 @@ _ACCOUNT: Final = re.compile(
 )
 _LEAST_NUMBER: Final = 6
 _LEAST_ACCOUNT: Final = 9  # digits of an account that no "number" is before
+_BRITISH_ACCOUNT: Final = 8  # digits, in one piece
 _REGISTER: Final = re.compile(
     r"(?<!\w)(?:HR ?[AB] ?\d{2,6}(?: ?[A-Z](?!\w))?|FN \d{4,6} ?[a-z](?!\w)"
     r"|Hoja [A-Z]{1,2}-? ?\d{3,7}"
@@ -115,7 +121,9 @@ _AFTER_SIGNED: Final = re.compile(r"[ ]*(?:$|\n|\t|   |,|\(|[^\W\d_][^\n:\t]{1,4
 _SIGNATURES: Final = 0.6  # the part of a contract before its signatures
 _CELL: Final = re.compile(r"(?:(?<=\n)|(?<=\t)|(?<=   ))[ ]{0,40}[^\t\n]{4,60}?(?=\t|\n|   |$)")
 _MOST_NAMES: Final = 120
-_ENUMERATED: Final = re.compile(r"(?:[A-Z]|[A-ZÁÉÍÓÚÑ]{3,8})\. (?=\S)|ИП ")
+_ENUMERATED: Final = re.compile(
+    r"(?:Firma|Fa\.|Ditta|Sté) (?=\S)|(?:[A-Z]|[A-ZÁÉÍÓÚÑ]{3,8})\. (?=\S)|ИП "
+)
 _GENITIVE: Final = re.compile(r"(?:[^\W\d_][\w-]+ ){1,2}(?:der|des) (?=[^\W\d_a-zß-öø-ÿ])")
 _GERMAN_ARTICLE: Final = re.compile(r"(?<!\w)(?:[Dd](?:ie|er|en|as|es|em))[ \n]$")
 _SECOND_FORM: Final = re.compile(r" (?:plc|PLC|Ltd|LTD|LLC|LLP|Inc)(?!\w)\.?")
@@ -144,6 +152,13 @@ _ABBREVIATION: Final = re.compile(r"[А-ЯЁ]{2,3}")  # a citizen of the РФ
 _NO_NAME_LEAD: Final = re.compile(r"(?:[А-ЯЁ]{2,3}|[ªº])[ \n]+(?=[^\W\d_])")
 _HOUSE_NUMBER: Final = re.compile(r" \d{1,4} ?[a-z]?,[ \n]\d{4,5} ")  # after the name of a street
 _LEAST_TITLE: Final = 3
+_LEAST_LEAD: Final = 3  # characters of a word before a company's name, with its space
+_WITH_TOWN: Final = 4  # words
+_SURNAME_AFTER: Final = re.compile(rf"[.]?[ ]({_CAPITAL}[^\W\d_]+(?:-{_CAPITAL}[^\W\d_]+)?)(?!\w)")
+_TRADE_NAME: Final = re.compile(
+    rf"[ :.]{{0,3}}(?:[\"“„«'‘][ ]?(?P<quoted>[^\"“”„«»\n]{{3,60}}?)[ ]?[\"”“»'’]"
+    rf"|(?P<plain>{NAME_WORD}(?:[ \u00a0]{SMALL_WORD}{{0,2}}{NAME_WORD}){{0,5}}))"
+)
 _OPEN_QUOTES: Final = tuple('"“„«')
 _CLOSE_QUOTES: Final = tuple('"”“»')
 _ROLE_ARTICLES: Final = _ARTICLES | frozenset(["the", "der", "die", "das", "de"])
@@ -182,15 +197,6 @@ _NO_NAMES: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """A name in a contract: of a party, or of a person who acts for one."""
-
-    name: str
-    start: int
-    is_party: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Number:
     """A number under which a party is registered, or of an account."""
 
@@ -221,10 +227,11 @@ class Contract:
     Attributes:
         language: ISO 639-1, or None.
         text: The text with the lines of a paragraph joined, of the same length.
+        raw: The text as it is.
     """
 
     def __init__(self, text: str, language: str | None) -> None:
-        self._raw = text
+        self.raw = text
         self.language = language
         self._labels = load_words(language)
         self.text = _BROKEN_LINE.sub(lambda match: " " * len(match[0]), text)
@@ -239,7 +246,7 @@ class Contract:
 
     def is_of(self, text: str) -> bool:
         """Return whether it was read from this text."""
-        return self._raw == text
+        return self.raw == text
 
     def _own_roles(self) -> list[Hit]:
         """Return the places of roles of this contract only.
@@ -250,7 +257,7 @@ class Contract:
         known = {hit.start for hit in self.hits}
         words = {
             match["role"]
-            for match in _ROLE_LINE.finditer(self._raw, 0, _CLAUSE_CHARACTERS)
+            for match in _ROLE_LINE.finditer(self.raw, 0, _CLAUSE_CHARACTERS)
             if match.start("role") not in known
             and re.search(rf"(?i:{_ANY_ARTICLE})[ \n]{re.escape(match['role'][:-1])}", self.text)
         }
@@ -258,7 +265,7 @@ class Contract:
             return []
         with_name = [
             match["role"]
-            for match in _ROLE_LINE.finditer(self._raw, 0, _CLAUSE_CHARACTERS)
+            for match in _ROLE_LINE.finditer(self.raw, 0, _CLAUSE_CHARACTERS)
             if match["role"] in words or match.start("role") in known
         ]
         if len(set(with_name)) < _LEAST_ROLES:
@@ -295,6 +302,7 @@ class Contract:
                 *self._with_given_names(),
                 *self._surnames(),
                 *self._of_addresses(),
+                *self._born(),
                 *(named for named in guessed if self._is_plausible(named.name)),
             ],
             key=lambda named: (named.start, -len(named.name)),
@@ -315,16 +323,18 @@ class Contract:
             if known is None:
                 is_party = named.is_party or (
                     not has_form(name)
-                    and self._is_described(named.start, named.start + len(named.name))
+                    and self.is_described(named.start, named.start + len(named.name))
                 )
                 unique[key] = Named(name, named.start, is_party)
             elif (
                 named.is_party
                 and not known.is_party
-                and (named.start < self._middle or not self._is_represented(known.start))
+                and (named.start < self.middle or not self.is_represented(known.start))
             ):
                 unique[key] = Named(known.name, known.start, True)
-        return self._settled(list(unique.values())[:_MOST_NAMES])
+        settled = self._settled(list(unique.values())[:_MOST_NAMES])
+        section = _FIRST_SECTION.search(self.raw)
+        return choose_parties(self, settled, section.start() if section else len(self.text))
 
     def _settled(self, names: list[Named]) -> list[Named]:
         """Return names without those that are two at once, with who is a party decided together."""
@@ -342,28 +352,28 @@ class Contract:
                 and not has_form(first.name)
                 and not has_form(second.name)
                 and _JOINED.fullmatch(gap)
-                and not self._is_represented(names[other].start)
+                and not self.is_represented(names[other].start)
             ):
                 is_party[other] = True  # A and B are both parties if one is
         sure = sum(
-            party and named.start < self._middle
+            party and named.start < self.middle
             for named, party in zip(names, is_party, strict=True)
         )
         settled: list[Named] = []
         for named, party in zip(names, is_party, strict=True):
-            is_early = named.start < self._middle
+            is_early = named.start < self.middle
             is_company = has_form(named.name.replace("-", " "))  # Verwaltungs-GmbH
             acts_for_another = (
                 is_company
                 and self.language != "tr"  # whose such words are after the represented
-                and self._is_represented(named.start)
+                and self.is_represented(named.start)
             )
             is_more = (sure > 1 and not is_early) or (sure > 2 and self._is_mentioned(named))
             if party and (acts_for_another or is_more):
                 party = False
                 sure -= is_early
             settled.append(Named(named.name, named.start, party))
-        known = [each.name for each in settled if each.is_party and each.start < self._middle]
+        known = [each.name for each in settled if each.is_party and each.start < self.middle]
         return [
             Named(each.name, each.start, False)
             if each.is_party and any(_is_short_form(each.name, name) for name in known)
@@ -372,9 +382,9 @@ class Contract:
         ]
 
     @cached_property
-    def _middle(self) -> int:
+    def middle(self) -> int:
         """The position after which parties are only named again, and others sign for them."""
-        section = _FIRST_SECTION.search(self.text)
+        section = _FIRST_SECTION.search(self.raw)
         end = max(int(len(self.text) * _SIGNATURES), section.start() if section else 0)
         return min(_PARTIES_END, end)
 
@@ -385,7 +395,7 @@ class Contract:
         before = self.text[max(0, named.start - _NEAR) : named.start]
         return _ABOUT.search(before) is not None
 
-    def _is_represented(self, start: int) -> bool:
+    def is_represented(self, start: int) -> bool:
         """Return whether words such as ``represented by`` are shortly before a position."""
         return any(
             "represents" in hit.kinds and _UP_TO_NAME.fullmatch(self.text[hit.end : start])
@@ -396,7 +406,7 @@ class Contract:
         """Return a name with the word before its small one: María del Carmen, not del Carmen."""
         if not named.name[:1].islower() or fold(named.name.split()[0]) not in PARTICLES:
             return named
-        before = _WORD_BEFORE.search(self._raw, max(0, named.start - 40), named.start)
+        before = _WORD_BEFORE.search(self.raw, max(0, named.start - 40), named.start)
         if before is None:
             return named
         if not is_given(before["word"], self.language):
@@ -440,7 +450,12 @@ class Contract:
                 if (
                     digits >= _LEAST_NUMBER
                     and account
-                    and (account["word"] or is_number or digits >= _LEAST_ACCOUNT)
+                    and (
+                        account["word"]
+                        or is_number
+                        or digits >= _LEAST_ACCOUNT
+                        or (digits == _BRITISH_ACCOUNT and account["value"].isdigit())
+                    )
                 ):
                     yield Number(account.start("value"), account.end("value"), "account")
             if "id" not in hit.kinds:
@@ -461,17 +476,17 @@ class Contract:
 
     def _companies(self) -> Iterator[Named]:
         """Yield the companies of the parties' clause, and after words of a signature block."""
-        section = _FIRST_SECTION.search(self.text)
+        section = _FIRST_SECTION.search(self.raw)
         end = section.start() if section else min(len(self.text), _PARTIES_END)
         found = list(find_companies(self.text))
         known: dict[str, set[str]] = {}
         for start, name in found:
-            earlier = self._raw[max(0, start - _NEAR) : start].split()
+            earlier = self.raw[max(0, start - _NEAR) : start].split()
             known.setdefault(name, set()).add(earlier[-1] if earlier else "")
         for start, name in found:
             cut = self._without_words(start, name)
             for hit in self.hits_in(cut, start + len(name)):
-                if "role" in hit.kinds and self._raw[max(0, hit.start - 1)] == "\n":
+                if "role" in hit.kinds and self.raw[max(0, hit.start - 1)] == "\n":
                     cut = self._without_words(hit.start, name[hit.start - start :])
             name = name[cut - start :]
             shorter = _known_end(name, known)
@@ -483,7 +498,9 @@ class Contract:
                 name = name[genitive.end() :]
             number = _ENUMERATED.match(name)
             if number and (
-                number[0] == "ИП " or self._raw[max(0, cut - 1) : cut] in ("", "\n", "\t")
+                len(number[0]) > _LEAST_LEAD
+                or number[0] == "ИП "
+                or self.raw[max(0, cut - 1) : cut] in ("", "\n", "\t")
             ):
                 cut += number.end()
                 name = name[number.end() :]
@@ -498,7 +515,7 @@ class Contract:
 
     def _bodies(self) -> Iterator[Named]:
         """Yield the bodies without a legal form: L'association Les Amis, dont le siège est."""
-        for match in _BODY.finditer(self.text, 0, self._middle):
+        for match in _BODY.finditer(self.text, 0, self.middle):
             name = match["named"] or match["seated"]
             start = match.start("named" if match["named"] else "seated")
             if match["named"] and _GENITIVE_BEFORE.search(self.text, 0, match.start()):
@@ -532,7 +549,7 @@ class Contract:
             rest = self.text[hit.end : end]
             following = hit.end + len(rest) - len(rest.lstrip(" ,:"))
             small = self.text[at : at + 1].islower()
-            if not small and "role" not in hit.kinds and _is_own_word(self._raw, at):
+            if not small and "role" not in hit.kinds and _is_own_word(self.raw, at):
                 return at
             at = following
 
@@ -614,8 +631,8 @@ class Contract:
 
     def _signed(self) -> Iterator[Named]:
         """Yield the names after any label, or alone in a line, of the signatures at the end."""
-        begin = int(len(self._raw) * _SIGNATURES)
-        for match in _ANY_LABEL.finditer(self._raw, begin):
+        begin = int(len(self.raw) * _SIGNATURES)
+        for match in _ANY_LABEL.finditer(self.raw, begin):
             label = self.hits_in(match.start(), match.end())
             last = [hit for hit in label if hit.end <= match.end() and "stop" in hit.kinds]
             if last and not {"signature", "role", "post"} & set(last[-1].kinds):
@@ -625,14 +642,14 @@ class Contract:
                 continue
             end = name[0] + len(name[1])
             others = [hit for hit in self.hits_in(name[0], end) if "other" in hit.kinds]
-            if not others and _AFTER_SIGNED.match(self._raw, end):
+            if not others and _AFTER_SIGNED.match(self.raw, end):
                 yield Named(name[1], name[0], False)
-        for match in _CELL.finditer(self._raw, begin):
+        for match in _CELL.finditer(self.raw, begin):
             cell = match[0].strip(" ()/_.*")
             if _NAME.fullmatch(cell) is None or len(cell.split()) > 4 or cell.isupper():
                 continue
             start = match.start() + match[0].index(cell)
-            around = self._raw[max(0, start - 200) : start + 200]
+            around = self.raw[max(0, start - 200) : start + 200]
             is_near = "___" in around or "....." in around or any(
                 {"role", "signature", "party", "post"} & set(hit.kinds)
                 for hit in self.hits_in(max(0, start - 160), start + 120)
@@ -652,13 +669,13 @@ class Contract:
         if allow_post:
             post = _POST.match(self.text, at)
             at = post.end() if post else at
-        at = self._after_title(at)
+        at = self.after_title(at)
         match = _NAME.match(self.text, at)
         if match is None:
             return None
         return self._cut(at, match[0], is_sure=is_sure)
 
-    def _after_title(self, position: int) -> int:
+    def after_title(self, position: int) -> int:
         """Return where a name begins after its titles: after ``Dr`` in ``Dr Jane Doe``."""
         for _ in range(_MOST_TITLES):
             hit = self._starts.get(position)
@@ -702,7 +719,7 @@ class Contract:
                 if " " in self.folded[hit.start : hit.end]:  # Jane Price is a name, too
                     end = hit.start
                     break
-        start = min(self._after_title(start), end)
+        start = min(self.after_title(start), end)
         name = self.text[start:end].rstrip(" .,")
         words = name.split()
         if len(words) < 2 or has_form(name) or self._is_role(name):
@@ -749,15 +766,15 @@ class Contract:
             rf"(?<!\w){re.escape(word)}(?!\w)"
             rf"(?=[ .:]*(?:\n|$)|,? {more}[^\W\d_A-ZÀ-ÞА-ЯЁİĞŞÇÖÜ])"
         )
-        return re.search(pattern, self._raw) is not None
+        return re.search(pattern, self.raw) is not None
 
     def _line_end(self, start: int, end: int) -> int:
         """Return the end of a name, which continues in the next line only if it must."""
-        broken = self._raw.find("\n", start, end)
+        broken = self.raw.find("\n", start, end)
         if broken < 0:
             return end
-        following = self._raw[broken:end].split()
-        whole = len(self._raw[start:broken].split()) > 1
+        following = self.raw[broken:end].split()
+        whole = len(self.raw[start:broken].split()) > 1
         if whole and not (following and _PATRONYMIC.search(following[0])):
             return broken
         return end
@@ -783,12 +800,14 @@ class Contract:
     def _defined(self) -> Iterator[Named]:
         """Yield the person before a definition, such as ``(the "Borrower")``."""
         previous = 0
-        for start, end in self._definitions():
+        for start, end in self.definitions:
             clause = self._clause_before(max(previous, start - _REACH), start)
             previous = end
             if any(True for _ in find_companies(self.text[clause:start])):
                 continue
             for found in _NAME.finditer(self.text, clause, start):
+                if found.end() == start and self.text[start : start + 1].isalnum():
+                    continue  # the words before the definition begin within a name
                 person = self._cut(found.start(), found[0])
                 # The sale of its Baltic Division ("Operation Rose") is of no person.
                 if person is not None and _DETERMINER.search(
@@ -803,8 +822,9 @@ class Contract:
                     yield Named(person[1], person[0], not for_another)
                     break
 
-    def _definitions(self) -> list[tuple[int, int]]:
-        """Return where roles are defined: in quotation marks, in brackets, or after a word."""
+    @cached_property
+    def definitions(self) -> list[tuple[int, int]]:
+        """Where roles are defined: in quotation marks, in brackets, or after a word."""
         places: list[tuple[int, int]] = []
         for match in _ROLE_IN_QUOTES.finditer(self.text[:_PARTIES_END]):
             start, end = match.start("role"), match.end("role")
@@ -825,7 +845,7 @@ class Contract:
             phrase = "defined" in hit.kinds and len(self.folded[hit.start : hit.end]) > 5
             if ("role" in hit.kinds and bracketed) or phrase:
                 places.append((hit.start, hit.end))
-        section = _FIRST_SECTION.search(self.text)
+        section = _FIRST_SECTION.search(self.raw)
         end = min(section.start() if section else _CLAUSE_CHARACTERS, _CLAUSE_CHARACTERS)
         for match in _BRACKETED.finditer(self.text, 0, end):  # Mr Jane Doe, Main St. 5 (Employee)
             if match["role"] not in self.domains and not any(
@@ -931,7 +951,7 @@ class Contract:
         """Return whether a name ends with a town of an address: Ville de Mende, 48000 Mende."""
         match = _OF_TOWN.search(name)
         return match is not None and (
-            re.search(rf"(?<!\d)\d{{4,6}}[ \n]{re.escape(match[1])}(?!\w)", self._raw) is not None
+            re.search(rf"(?<!\d)\d{{4,6}}[ \n]{re.escape(match[1])}(?!\w)", self.raw) is not None
         )
 
     def _is_term(self, name: str) -> bool:
@@ -955,6 +975,14 @@ class Contract:
             or _ABBREVIATION.fullmatch(words[first])
         ):
             first += 1
+        if (
+            self.language == "it"
+            and len(words) - first == _WITH_TOWN
+            and words[-2] == "di"
+            and is_given(words[first], "it")
+            and not is_given(words[first + 1], "it")
+        ):
+            words = words[:-2]  # Ettore Vinai di Alba
         # Before Maître Doe: what is before a title is none of the name.
         inner = [at for at in range(first, len(words) - 1) if {"title"} & kinds[at]]
         if inner and len(fold(words[inner[-1]])) > _LEAST_TITLE:
@@ -964,7 +992,7 @@ class Contract:
     @cached_property
     def domains(self) -> frozenset[str]:
         """The names of the domains of its mail addresses, without their ends."""
-        return frozenset(map(fold, _DOMAIN.findall(self._raw)))
+        return frozenset(map(fold, _DOMAIN.findall(self.raw)))
 
     def is_free(self, word: str) -> bool:
         """Return whether a word is none of the words of contracts in the language."""
@@ -1000,7 +1028,7 @@ class Contract:
     def _with_given_names(self) -> Iterator[Named]:
         """Yield the people whose given name is a usual one."""
         for start, name in find_people(
-            self.text, self._raw, self._words, self.language, self._is_other, self.lower_words
+            self.text, self.raw, self._words, self.language, self._is_other, self.lower_words
         ):
             quoted = self.text[max(0, start - 1) : start] in _OPEN_QUOTES
             if not (
@@ -1016,6 +1044,35 @@ class Contract:
                 and self.text[before.end : word.start] == " "
             ):
                 yield Named(before.text, before.start, False)
+
+    def _born(self) -> Iterator[Named]:
+        """Yield the surnames that people had before: née Doe."""
+        for hit in self.hits:
+            if "born" not in hit.kinds:
+                continue
+            match = _SURNAME_AFTER.match(self.text, hit.end)
+            if match and not self._is_other(Word(match[1], match.start(1), match.end(1))):
+                yield Named(match[1], match.start(1), False)
+
+    @cached_property
+    def trade_names(self) -> list[str]:
+        """The names under which a party trades, in the text's order."""
+        ends = [each.start + len(each.name) for each in self.names]
+        found = (
+            _TRADE_NAME.match(self.text, hit.end)
+            for hit in self.hits
+            if "trade" in hit.kinds
+            and hit.start < self.middle
+            and any(end <= hit.start < end + _NEAR for end in ends)
+        )
+        names = (match["quoted"] or match["plain"] for match in found if match)
+        return list(
+            dict.fromkeys(
+                name.strip(" .,")
+                for name in names
+                if not self._is_role(name) and name.lower() not in self.lower_words
+            )
+        )
 
     def _of_addresses(self) -> Iterator[Named]:
         """Yield the people that a mail address is named for: j.doe@ and Jane Doe."""
@@ -1036,12 +1093,12 @@ class Contract:
             ):
                 yield Named(self.text[before.start : word.end], before.start, False)
 
-    def _is_described(self, start: int, end: int) -> bool:
+    def is_described(self, start: int, end: int) -> bool:
         """Return whether words such as ``born on`` or ``I`` make a person a party."""
-        section = _FIRST_SECTION.search(self.text)
+        section = _FIRST_SECTION.search(self.raw)
         if start > max(_CLAUSE_CHARACTERS // 2, section.start() if section else 0):
             return False
-        if self._is_represented(start):
+        if self.is_represented(start):
             return False
         title = _TITLE_BEFORE.search(self.text, max(0, start - 24), start)
         before = title.start() if title else start
@@ -1120,10 +1177,10 @@ class Contract:
 
     def _is_list_letter(self, hit: Hit) -> bool:
         """Return whether a title of one letter numbers a paragraph, as the one before it does."""
-        if self._raw[max(0, hit.start - 1) : hit.start] not in ("", "\n"):
+        if self.raw[max(0, hit.start - 1) : hit.start] not in ("", "\n"):
             return False
-        before = chr(ord(self._raw[hit.start]) - 1)
-        return re.search(rf"^{re.escape(before)}[.)] ", self._raw, re.MULTILINE) is not None
+        before = chr(ord(self.raw[hit.start]) - 1)
+        return re.search(rf"^{re.escape(before)}[.)] ", self.raw, re.MULTILINE) is not None
 
     def forms(self) -> Forms:
         """Return the forms of names in this contract, without a name yet."""
@@ -1273,6 +1330,6 @@ def _is_date_or_amount(text: str, match: re.Match[str]) -> bool:
     value = match["value"]
     after = text[match.end() : match.end() + 5].strip().lower()
     return bool(
-        re.fullmatch(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}", value)
+        re.fullmatch(r"(?:[0-2]?\d|3[01])[./-](?:[0-2]?\d|3[01])[./-]\d{2,4}", value)
         or re.match(r"(?:eur|usd|gbp|€|\$|руб|tl)", after)
     )

@@ -23,7 +23,7 @@ __all__ = ["PARTICLES", "Forms", "Word", "find_people", "is_given", "split_words
 _DATA: Final = Path(__file__).with_name("given_names.toml")
 _WORD: Final = re.compile(r"(?<!\w)[^\W\d_]+(?:['’-][^\W\d_]+)*(?!\w)")
 # Between the words of a name: a space, one line break, and a full stop after an initial.
-_GAP: Final = re.compile(r"[ \u00a0]{1,2}['’‘]?|[ ]?\n[ ]{0,4}")
+_GAP: Final = re.compile(r"[ \u00a0]{1,2}(?:[dDlL]?['’]|‘)?|[ ]?\n[ ]{0,4}")
 _INITIAL_GAP: Final = re.compile(r"\.[ \u00a0]?\n?")
 PARTICLES: Final = frozenset(
     [
@@ -385,6 +385,7 @@ class _Known:
     name: str
     is_surname: bool
     particles: frozenset[str] = frozenset()
+    is_upper: bool = False
 
 
 @dataclass(slots=True)
@@ -427,7 +428,7 @@ class Forms:
                 is_surname = is_last or (index > 0 and not given)
             known = self._known.get(key)
             if known is None or (is_surname and not known.is_surname):
-                self._known[key] = _Known(whole, is_surname, particles)
+                self._known[key] = _Known(whole, is_surname, particles, word.text.isupper())
 
     def find(self, text: str, words: Sequence[Word]) -> Iterator[tuple[int, int, str]]:
         """Yield start, end and name of each place with a part of a name.
@@ -561,7 +562,9 @@ class Forms:
         if titled:
             return True
         if word.text.isupper() and len(word.text) > 1:
-            around = [*words[max(0, start - 2) : start], *words[end : end + 2]]
+            near = [*range(max(0, start - 2), start), *range(end, min(end + 2, len(words)))]
+            is_own = known is not None and known.is_upper  # written in capitals where it is whole
+            around = [words[index] for index in near if not (is_own and keys[index])]
             if sum(len(each.text) > 1 and each.text.isupper() for each in around) > 0:
                 return False
         before = _ARTICLE_BEFORE.get(self.language or "")

@@ -131,7 +131,14 @@ _LAST: Final = re.compile(rf"(?:{_CAPITAL}[\w'’/-]*|\d[\w/-]*|\)|s/n)\.?$")
 _LABELLED: Final = re.compile(
     r"^[ \t]*(?:(?:Geschäfts|Wohn)?[Aa]nschrift|(?:(?:Home|Registered|Business|Postal) )?[Aa]ddress"
     r"|Adresse|Domicilio|Dirección|Indirizzo|Residenza|Adres|Adresi|Adress|Morada|Endereço|Adres"
-    r"|İkametgah(?:ı)?|Адрес)[ \t]{0,8}[:\t][ \t]{0,40}"
+    r"|İkametgah(?:ı)?|Адрес"
+    # The parts of an address on lines of their own.
+    r"|Stra(?:ß|ss)e(?:,? ?(?:und )?(?:[Hh]aus)?-?[Nn](?:umme)?r\.?)?"
+    r"|PLZ(?:[,/ ]+(?:und )?(?:Wohno|O)rt)?"
+    r"|Wohnort|Street|Postcode|ZIP(?: code)?|City|Town|Rue|Code postal(?: et ville)?|CP|Ville"
+    r"|Calle|C\.?P\.?|Código postal|Municipio|Localidad|Via|CAP(?: e città)?|Città|Comune"
+    r"|Straat(?: en huisnummer)?|Postcode(?: en (?:woon)?plaats)?|Woonplaats|Улица|Индекс|Город"
+    r"|Cadde(?:si)?|Sokak|İlçe/İl)[ \t]{0,8}[:\t][ \t]{0,40}"
     r"(?P<place>(?=[^\n]*\d)[^\W_a-zß-öø-ÿа-яё][^\n;:@\t]{6,100}?)[ \t.]*$",
     re.MULTILINE,
 )

@@ -139,6 +139,8 @@ def find_names(
             forms.add(name)
             kinds[name.lower()] = "party"
         yield from _places(text, name, _aliases(name, beginning, contract), "party")
+    for name in contract.trade_names:
+        yield from _places(text, name, (), "party")
     for name in dict.fromkeys([*people, *_people(beginning, contract)]):
         if name not in own and name not in named:
             forms.add(name)
@@ -251,7 +253,8 @@ def _parts(short: str, beginning: str, contract: contracts.Contract) -> Iterator
                 contract.language != "de"
                 and contract.is_free(bare)
                 and re.search(
-                    rf"{'' if word is words[0] else _PREPOSITION}(?<=[^\W\d_A-ZÀ-ÞА-Я]\s)"
+                    rf"{'' if word is words[0] else _PREPOSITION}"
+                    r"(?:(?<=[^\W\d_A-ZÀ-ÞА-Я]\s)|(?<=:\s))"
                     rf"{pattern}(?![\w'’-]*[ ][\dA-ZÀ-Þ&])",
                     beginning,
                 )
