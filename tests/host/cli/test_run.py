@@ -107,7 +107,8 @@ def test_a_run_is_shown_as_its_stages_and_its_summary(cli: Any, letters: Path) -
 def test_json_has_the_documented_shape(cli: Any, letters: Path) -> None:
     (run,) = cli("run", "letters", "a.txt", "--json", path=letters).lines
     assert list(run) == [
-        "schema_version", "run_id", "workflow", "kind", "document", "status", "started_at",
+        "schema_version", "run_id", "workflow", "kind", "document", "title", "tags",
+        "started_by", "status", "started_at",
         "finished_at", "duration_s", "degraded", "result", "stages", "compensations", "error",
         "machine",
     ]  # fmt: skip
