@@ -65,6 +65,7 @@ class PluginLifecycle:
         self._context_of = context_of
         self._settings = settings
         self._running: list[str] = []  # keys, in the order of their start
+        self._versions: dict[str, str] | None = None  # of those; None when they have changed
 
     async def start_all(self, loader: PluginLoader) -> None:
         """Import and start every accepted plugin, requirements first."""
@@ -81,8 +82,10 @@ class PluginLifecycle:
 
     def versions(self) -> dict[str, str]:
         """Return name and version of every running plugin, in the order of their start."""
-        running = (self._registry[key].candidate for key in self._running)
-        return {candidate.name: candidate.version for candidate in running}
+        if self._versions is None:  # each run that is resumed asks
+            running = (self._registry[key].candidate for key in self._running)
+            self._versions = {candidate.name: candidate.version for candidate in running}
+        return dict(self._versions)
 
     async def _start(self, key: str) -> None:
         if self._registry[key].phase != "loaded":
@@ -116,6 +119,7 @@ class PluginLifecycle:
         self._health.watch(entry.candidate.name, check)
         self._registry.start_succeeded(key)
         self._running.append(key)
+        self._versions = None
 
     async def _fail(self, key: str, status: Status) -> None:
         """Mark a plugin as failed, and stop the running plugins that require it."""
@@ -133,6 +137,7 @@ class PluginLifecycle:
         self._health.unwatch(entry.candidate.name)
         self._registry.stopped(key)
         self._running.remove(key)
+        self._versions = None
 
     async def _call_stop(self, entry: Entry) -> None:
         name, timeout_s = entry.candidate.name, self._settings.stop_timeout_s

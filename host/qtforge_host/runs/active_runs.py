@@ -147,6 +147,10 @@ class ActiveRuns:
         """Return how many runs execute here, those that wait for events included."""
         return len(self._handles)
 
+    def taken(self) -> int:
+        """Return how many runs execute here, or are about to be resumed."""
+        return len(self._handles) + sum(each not in self._handles for each in self._waking)
+
     def waiting(self) -> int:
         """Return how many runs in memory do nothing but wait."""
         return sum(

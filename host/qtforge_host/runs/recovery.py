@@ -264,7 +264,7 @@ class RecoveryLoop:
     def _room(self) -> int:
         """Return how many more runs may execute here; those that only wait do not count."""
         active_runs = self._supervisor.active_runs
-        return self._max_runs - active_runs.count() + active_runs.waiting()
+        return self._max_runs - active_runs.taken() + active_runs.waiting()
 
     def _sweep_s(self) -> float:
         """Return the seconds between two looks for runs whose process has died."""
@@ -377,8 +377,9 @@ class RecoveryLoop:
         count = await take(share, pools=own) if own else share
         overflowed = count >= share
         if (overflowed and share < limit) or not own:
-            more = await take(limit, pools=self._pools, queued=False)
-            overflowed = more >= limit
+            rest = limit - count if own else limit
+            more = await take(rest, pools=self._pools, queued=False)
+            overflowed = more >= rest
             count = more if not own else count + more
         if pools:
             count += await take(share, pools=sorted(pools), since=newest, needing=older)
@@ -386,7 +387,7 @@ class RecoveryLoop:
             self._plugins = plugins
         self._is_crowded = count >= room
         self._wants_more = share <= count < room
-        return overflowed and room > count
+        return overflowed  # what there was no room for is taken when there is, not at the next look
 
     async def _take_only_here(
         self, limit: int, now: datetime.datetime, since: Cursor | None

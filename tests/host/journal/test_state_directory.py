@@ -251,10 +251,26 @@ def test_a_journal_of_format_2_keeps_its_records_and_is_followed(tmp_path: Path)
         "DROP TABLE rates",
         "DROP TABLE breakers",
         "DROP TABLE kept_values",
+        "DROP TABLE tags",
         "DROP INDEX runs_queued",
+        "DROP INDEX runs_by_place",
+        "DROP INDEX runs_by_unique_key",
+        "DROP INDEX runs_by_schedule",
         *(
             f"ALTER TABLE runs DROP COLUMN {column}"
             for column in ("pool", "priority", "not_before", "needs", "rest_until", "served")
+        ),
+        *(
+            f"ALTER TABLE runs DROP COLUMN {column}"
+            for column in (
+                "title",
+                "tags",
+                "schedule",
+                "place",
+                "places",
+                "holds",
+                "unique_key",
+            )
         ),
         "PRAGMA user_version = 2",
     ):

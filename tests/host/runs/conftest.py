@@ -143,9 +143,10 @@ class Lab:
         return parsed.workflow
 
     @contextlib.asynccontextmanager
-    async def dispatching(self) -> AsyncIterator[None]:
+    async def dispatching(self, max_runs: int | None = None) -> AsyncIterator[None]:
         """Keep every run going meanwhile, as ``serve`` does."""
-        work = asyncio.ensure_future(RecoveryLoop(self.supervisor, self.mortal, self.clock).run())
+        loop = RecoveryLoop(self.supervisor, self.mortal, self.clock, max_runs=max_runs)
+        work = asyncio.ensure_future(loop.run())
         try:
             yield
         finally:

@@ -314,3 +314,20 @@ def test_the_runs_of_a_process_that_has_ended_are_looked_for_at_once(
             assert sweeps == before + 1
 
     play(case)
+
+
+def test_runs_that_there_was_no_room_for_are_taken_when_there_is_some(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.recovery._SWEEP_S", 3600.0)
+    monkeypatch.setattr("qtforge_host.runs.recovery._ALERT_S", 0.0)
+
+    async def case(lab: Any) -> None:
+        runs = [await begun(lab, COUNTER) for _ in range(9)]
+        for run_id in runs:
+            await lab.post(run_id, "event", "note", 1)
+        async with lab.dispatching(max_runs=2):
+            for run_id in runs:
+                await lab.until(lambda each=run_id: seen_by(lab, each, [1]))
+
+    play(case)
