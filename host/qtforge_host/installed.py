@@ -145,8 +145,11 @@ def _metadata_in(folder: Path, folder_ns: int) -> Mapping[str, Sequence[Path]]:
 
 def _stem(metadata: Path) -> str:
     """Return the normalized name of the distribution that a metadata folder is of."""
-    name = metadata.name.rpartition(".")[0].partition("-")[0]
-    return re.sub(r"[-_.]+", "-", name).lower()
+    stem, _, kind = metadata.name.rpartition(".")
+    # In a name that was not normalized a hyphen may stand before the version, and never in it;
+    # an egg's folder has the version of Python last.
+    name = stem.rpartition("-")[0] if kind == "dist-info" else stem.partition("-")[0]
+    return re.sub(r"[-_.]+", "-", name or stem).lower()
 
 
 def _names(installed: Iterable[str]) -> list[str]:

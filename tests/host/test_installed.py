@@ -43,6 +43,11 @@ def install_beside_in_another_spelling(folder: Path) -> None:
 def install_another(folder: Path) -> None:
     install(folder, "acme", "2.0")
     install(folder, "acme_up_tools", "2.0")
+    install(folder, "acme-up-tools", "2.0")
+
+
+def install_beside_with_a_hyphen(folder: Path) -> None:
+    install(folder, "acme-up", "2.0")
 
 
 def do_nothing(folder: Path) -> None:
@@ -60,6 +65,7 @@ def touch_the_leftover(folder: Path) -> None:
         (install_again, True),
         (install_beside, True),
         (install_beside_in_another_spelling, True),
+        (install_beside_with_a_hyphen, True),
         (install_another, False),
         (touch_the_leftover, False),
         (do_nothing, False),
