@@ -57,6 +57,7 @@ from qtforge_host.policies.topic_policies import TopicPolicies, TransitionPublis
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.publications import PublicationReceiver, PublicationSender
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.run_secrets import masked_answer
 from qtforge_host.runs.store_clock import StoreClock
 from qtforge_host.runs.supervisor import Durable, Supervisor
 from qtforge_host.runs.triggers import EventTriggers
@@ -69,6 +70,7 @@ from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.files import private_folder
 from qtforge_sdk.journal import Journal, SharedJournal
+from qtforge_sdk.operations import AnswerSecrets
 from qtforge_sdk.placement import ANY_NODE, ONE_NODE
 from qtforge_sdk.records import DEFAULT_POOL
 from qtforge_sdk.secrets import Secrets
@@ -348,6 +350,15 @@ class Host:
             WorkflowInvalidError: The definition has problems.
         """
         return self._checker.get(name, files=files, queued=queued)
+
+    def without_secrets(self, answer: Any, declared: AnswerSecrets | None) -> Any:
+        """Return an answer that is only shown, without what is secret in it.
+
+        Args:
+            answer: The answer, as plain values.
+            declared: What the operation says of its answers.
+        """
+        return masked_answer(answer, self._parts.secrets, declared)
 
     def runnable(self) -> Iterator[Workflow]:
         """Return, one after the other, the workflows of the catalog that can run here."""

@@ -76,6 +76,9 @@ class HostClient:
     ) -> Response:
         """Send a message to the plugin that handles a topic, and return its response.
 
+        Known secrets in the response, and the fields that the operation declares as secret, are
+        ``***``, unless the operation has ``keep_secrets``.
+
         Args:
             topic: The topic.
             message: What the topic's handler takes, as plain values or its type.
@@ -95,7 +98,8 @@ class HostClient:
         response = await host.bus.send(envelope)
         try:
             check_keys(response)
-            to_plain(response)
+            plain = to_plain(response)
+            shown = host.without_secrets(plain, envelope.secrets)
         except TypeError as error:
             name, version = envelope.served_by or ("", "")
             what = f"the answer can't be shown: {error}"
@@ -103,7 +107,7 @@ class HostClient:
             raise HandlerFailedError(
                 topic, name, version, what, "run.not_storable", fix, retryable=False
             ) from error
-        return Response(topic=topic, response=response)
+        return Response(topic=topic, response=response if shown is plain else shown)
 
     async def publish(self, topic: str, message: Any) -> Published:
         """Publish a message.

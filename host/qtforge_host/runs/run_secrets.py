@@ -26,7 +26,7 @@ from qtforge_sdk.records import CompensationSucceeded, RunStarted, StepSucceeded
 from qtforge_sdk.runs import AmendingAnswer
 from qtforge_sdk.secrets import LEAST_REPLACED, Secrets
 
-__all__ = ["RunSecrets", "without_known"]
+__all__ = ["RunSecrets", "masked_answer", "without_known"]
 
 R = TypeVar("R", bound=Record | InboxMessage)
 T = TypeVar("T")
@@ -34,6 +34,7 @@ T = TypeVar("T")
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _REFERENCE: Final = re.compile(r"\$\{(?:secret|input|field)\.[\w.-]+~[0-9a-f]{16}\}")
 _MARK_BYTES: Final = 8
+_HIDDEN: Final = "***"
 _NOT_IN_NAMES: Final = re.compile(r"[^\w.-]")
 _LONGEST_NAME: Final = 64
 
@@ -225,14 +226,7 @@ class RunSecrets:
         return reference
 
     def _without_field(self, value: Any, words: Sequence[str], kind: str, path: str) -> Any:
-        if isinstance(value, list):
-            return [self._without_field(each, words, kind, path) for each in value]
-        if not isinstance(value, dict) or value.get(words[0]) is None:
-            return value
-        found = value[words[0]]
-        if len(words) == 1:
-            return {**value, words[0]: self._refer_whole(kind, path, found)}
-        return {**value, words[0]: self._without_field(found, words[1:], kind, path)}
+        return changed_field(value, words, lambda found: self._refer_whole(kind, path, found))
 
     def _filled(self, text: str) -> Any:
         if "~" not in text:
@@ -276,6 +270,32 @@ def references_in(value: Any) -> set[str]:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and len(value) >= LEAST_REPLACED
+
+
+def masked_answer(answer: Any, known: Secrets, declared: AnswerSecrets | None) -> Any:
+    """Return an answer that is only shown, with ``***`` for what is secret in it.
+
+    Args:
+        answer: The answer, as plain values.
+        known: The secrets that this process has revealed.
+        declared: What the operation says of its answers.
+    """
+    for path in () if declared is None else declared.fields:
+        answer = changed_field(answer, path.split("."), lambda _: _HIDDEN)
+    if (declared is None or not declared.keep) and known.any_hidden:
+        answer = changed_texts(answer, known.mask)
+    return answer
+
+
+def changed_field(value: Any, words: Sequence[str], change: Callable[[Any], Any]) -> Any:
+    """Return plain values with one field changed, in each item of a list, where it is there."""
+    if isinstance(value, list):
+        return [changed_field(each, words, change) for each in value]
+    if not isinstance(value, dict) or value.get(words[0]) is None:
+        return value
+    found = value[words[0]]
+    inner = change(found) if len(words) == 1 else changed_field(found, words[1:], change)
+    return {**value, words[0]: inner}
 
 
 def without_known(value: T, known: Secrets, change: Callable[[str], str]) -> T:

@@ -357,7 +357,8 @@ def test_a_start_that_there_is_no_room_for_is_queued_also_for_the_next_process(
 
     async def case(lab: Any) -> None:
         nonlocal executing
-        monkeypatch.setattr(ActiveRuns, "count", lambda _: executing)
+        for counts in ("count", "taken"):
+            monkeypatch.setattr(ActiveRuns, counts, lambda _: executing)
         async with limited(lab, 2):
             await place(lab, 1, 2, 3)
             await lab.until(lambda: started(lab, "1", "2", "3"))
