@@ -12,7 +12,7 @@ from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Journal, RunQuery
 from qtforge_sdk.run_status import UNFINISHED
 
-__all__ = ["MOST_AT_ONCE", "Selection", "SelectionError", "do_with_each", "selected"]
+__all__ = ["MOST_AT_ONCE", "Selection", "SelectionError", "do_with_all"]
 
 MOST_AT_ONCE: Final = 1000
 """The most runs of one call; what is left over is said."""
@@ -55,8 +55,39 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.workflow or self.statuses or self.tags or self.schedule)
 
 
-async def selected(journal: Journal, selection: Selection) -> tuple[Sequence[str], bool]:
-    """Return the runs that are meant, the newest first, and whether there are more.
+async def do_with_all(
+    journal: Journal,
+    selection: Selection,
+    do: Callable[[str], Awaitable[object]],
+    *,
+    dry_run: bool,
+) -> BulkDone:
+    """Do the same with each run that is meant, the newest first, whatever fails with another.
+
+    Args:
+        journal: Holds the runs.
+        selection: Which ones.
+        do: What is done with each.
+        dry_run: Only say which.
+
+    Raises:
+        SelectionError: Nothing restricts them, or a status is that of a run that has ended.
+    """
+    found = await _selected(journal, selection)
+    done, failed = [], []
+    for run_id in found[:MOST_AT_ONCE]:
+        try:
+            if not dry_run:
+                await do(run_id)
+        except QtForgeError as error:  # such as that it has just ended
+            failed.append(BulkFailure(run_id=run_id, code=error.code, message=str(error)))
+        else:
+            done.append(run_id)
+    return BulkDone(runs=done, failed=failed, more=len(found) > MOST_AT_ONCE)
+
+
+async def _selected(journal: Journal, selection: Selection) -> Sequence[str]:
+    """Return the runs that are meant, the newest first; one more than are done at once.
 
     Raises:
         SelectionError: Nothing restricts them, or a status is that of a run that has ended.
@@ -74,26 +105,4 @@ async def selected(journal: Journal, selection: Selection) -> tuple[Sequence[str
         schedule=selection.schedule,
         limit=MOST_AT_ONCE + 1,
     )
-    found = [each.run_id for each in await journal.runs(query)]
-    return found[:MOST_AT_ONCE], len(found) > MOST_AT_ONCE
-
-
-async def do_with_each(
-    run_ids: Sequence[str], more: bool, do: Callable[[str], Awaitable[object]]
-) -> BulkDone:
-    """Do the same with each run, whatever fails with another.
-
-    Args:
-        run_ids: The runs.
-        more: Whether there are more than these.
-        do: What is done.
-    """
-    done, failed = [], []
-    for run_id in run_ids:
-        try:
-            await do(run_id)
-        except QtForgeError as error:  # such as that it has just ended
-            failed.append(BulkFailure(run_id=run_id, code=error.code, message=str(error)))
-        else:
-            done.append(run_id)
-    return BulkDone(runs=done, failed=failed, more=more)
+    return [each.run_id for each in await journal.runs(query)]

@@ -25,7 +25,7 @@ from qtforge_host.api.answers import (
     refuse_finished,
     until_paused,
 )
-from qtforge_host.api.bulk import Selection, do_with_each, selected
+from qtforge_host.api.bulk import Selection, do_with_all
 from qtforge_host.api.documents import Amended, BulkDone, Patches, RunPlan
 from qtforge_host.api.errors import TooManyRunsError
 from qtforge_host.api.event_outcome import EventOutcome
@@ -771,11 +771,11 @@ class RunClient(RunStore):
         Raises:
             SelectionError: Which runs are meant is not said, or can't be.
         """
-        found, more = await selected(await self._parts.journal(), selection)
-        if dry_run:
-            return BulkDone(runs=[*found], failed=[], more=more)
-        return await do_with_each(
-            found, more, lambda each: self.cancel(each, reason=reason, timeout=0)
+        return await do_with_all(
+            await self._parts.journal(),
+            selection,
+            lambda each: self.cancel(each, reason=reason, timeout=0),
+            dry_run=dry_run,
         )
 
     async def pause_all(
@@ -791,11 +791,11 @@ class RunClient(RunStore):
         Raises:
             SelectionError: Which runs are meant is not said, or can't be.
         """
-        found, more = await selected(await self._parts.journal(), selection)
-        if dry_run:
-            return BulkDone(runs=[*found], failed=[], more=more)
-        return await do_with_each(
-            found, more, lambda each: self.pause(each, reason=reason, timeout=0)
+        return await do_with_all(
+            await self._parts.journal(),
+            selection,
+            lambda each: self.pause(each, reason=reason, timeout=0),
+            dry_run=dry_run,
         )
 
     async def resume(
