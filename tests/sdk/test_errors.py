@@ -97,7 +97,7 @@ def test_an_error_says_what_why_and_how_to_mend_it() -> None:
 
 
 def test_a_timeout_without_a_handler_names_none() -> None:
-    assert str(errors.RequestTimeoutError("a.b", 2.0)).startswith("no handler did not answer")
+    assert str(errors.RequestTimeoutError("a.b", 2.0)).startswith("no handler answered")
 
 
 def test_a_run_that_diverged_is_to_be_resumed_with_code_that_fits_it() -> None:

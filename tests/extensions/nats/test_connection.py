@@ -126,6 +126,37 @@ def test_what_a_node_that_ends_did_not_accept_was_not_done(server: Nats) -> None
     asyncio.run(asyncio.wait_for(main(), 120))
 
 
+def test_a_call_to_a_node_that_has_gone_ends_though_a_query_was_lost(server: Nats) -> None:
+    async def main() -> None:
+        one = await Node(server.url, "one").start()
+        async with asyncio.timeout(30):
+            client = await nats.connect(server.url)
+        asked = 0
+
+        async def take(message: Msg) -> None:  # as a connection does whose node has ended
+            nonlocal asked
+            frame = decode_request(message.data)
+            if isinstance(frame, CallFrame):
+                gone = encode(Beat(1, 0, draining=True, gone=True))
+                await client.publish("qtforge.node.beat.two.1", gone)
+                return
+            asked += 1
+            if asked == 2:
+                await subscription.unsubscribe()  # from here on the server answers for it
+
+        subscription = await client.subscribe("qtforge.call.echo.two.1", cb=take)
+        await client.publish("qtforge.node.plugin.echo.two.1", encode(Announcement(1, (ECHO,))))
+        await client.publish("qtforge.node.beat.two.1", encode(Beat(1, 1)))
+        await until(lambda: one.sees("two.1"))
+        with pytest.raises(NodeLostError):
+            await one.ask("two.1", timeout_s=1000)
+        assert asked == 2
+        await client.close()
+        await one.transport.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
 def test_a_server_that_is_not_there_is_said_without_secrets() -> None:
     async def main() -> None:
         node = Node("nats://me:s3cr3t@127.0.0.1:1", "one")

@@ -503,6 +503,8 @@ class NatsTransport:
             if late_s > _BEAT_S:  # what has arrived meanwhile has not been read
                 self._peers.excuse(late_s)
             await self._say_beat()
+            # A query of a node that had gone may have reached its connection and not the node.
+            self._query(lambda call: not self._peers.lives(call.node))
             if self._lost_connection_s is None:
                 for node in self._peers.lapsed(now_s - _DEAD_S):
                     self._lose(node)

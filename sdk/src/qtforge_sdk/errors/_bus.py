@@ -146,9 +146,9 @@ class RequestTimeoutError(BusError):
         *,
         excused: bool = False,
     ) -> None:
-        handler = f"{plugin} {version}" if plugin else "no handler"
+        answer = f"{plugin} {version} did not answer" if plugin else "no handler answered"
         fix = "run what blocks it in a thread or a process" if why else "give it a longer timeout"
-        super().__init__(f"{handler} did not answer '{topic}' within {timeout_s:g} s", why, fix)
+        super().__init__(f"{answer} '{topic}' within {timeout_s:g} s", why, fix)
         self.topic = topic
         self.timeout_s = timeout_s
         self.plugin = plugin
