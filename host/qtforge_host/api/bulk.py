@@ -8,11 +8,25 @@ from typing import Final
 import msgspec
 
 from qtforge_host.api.documents import BulkDone, BulkFailure
+from qtforge_host.api.lookup import found_runs
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Journal, RunQuery
-from qtforge_sdk.run_status import UNFINISHED
+from qtforge_sdk.run_status import FINISHED, RUN_STATUSES, UNFINISHED
 
-__all__ = ["MOST_AT_ONCE", "Selection", "SelectionError", "do_with_all"]
+__all__ = [
+    "ANY",
+    "ENDED",
+    "MOST_AT_ONCE",
+    "OPEN",
+    "RESUMABLE",
+    "RETRIABLE",
+    "Selectable",
+    "Selection",
+    "SelectionError",
+    "do_with_all",
+    "do_with_each",
+    "query_of",
+]
 
 MOST_AT_ONCE: Final = 1000
 """The most runs of one call; what is left over is said."""
@@ -34,12 +48,39 @@ class SelectionError(QtForgeError):
         super().__init__(what, "", fix)
 
 
+class Selectable(msgspec.Struct, frozen=True):
+    """With which runs something can be done, by their status.
+
+    Attributes:
+        statuses: The statuses that may be given; ``interrupted`` is one of them where a run without
+            a living owner can be meant.
+        default: Those that count where none is given.
+    """
+
+    statuses: frozenset[str]
+    default: frozenset[str]
+
+
+_UNFINISHED: Final = UNFINISHED | {"interrupted"}
+OPEN: Final = Selectable(_UNFINISHED, _UNFINISHED)
+"""What can be cancelled or paused."""
+RESUMABLE: Final = Selectable(
+    frozenset({"paused", "blocked", "interrupted"}), frozenset({"paused", "blocked", "interrupted"})
+)
+RETRIABLE: Final = Selectable(
+    frozenset({"failed", "compensated", "cancelled"}), frozenset({"failed", "compensated"})
+)
+"""What was cancelled was so on purpose: it is retried where its status is given."""
+ENDED: Final = Selectable(FINISHED, FINISHED)
+ANY: Final = Selectable(frozenset(RUN_STATUSES) | {"interrupted"}, frozenset())
+
+
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Which unfinished runs are meant: those that fit everything that is given.
+    """Which runs are meant: those that fit everything that is given.
 
     Attributes:
         workflow: The workflow's name.
-        statuses: Any of these; empty for all that an unfinished run may have.
+        statuses: Any of these; empty for those with which it is usually done.
         tags: All of these tags, each with that value.
         schedule: The schedule that started them.
     """
@@ -55,9 +96,37 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.workflow or self.statuses or self.tags or self.schedule)
 
 
+def query_of(selection: Selection, selectable: Selectable, *, limit: int) -> RunQuery:
+    """Return the query for the runs that are meant; its statuses may include ``interrupted``.
+
+    Args:
+        selection: Which runs.
+        selectable: With which runs it can be done.
+        limit: At most so many.
+
+    Raises:
+        SelectionError: Nothing restricts them, or it can't be done with runs of a status.
+    """
+    if not selection.is_given:
+        fix = "give a workflow, a status, a tag or a schedule"
+        raise SelectionError("which runs are meant is not said", fix)
+    wrong = sorted(selection.statuses - selectable.statuses)
+    if wrong:
+        fix = f"give one of: {', '.join(sorted(selectable.statuses))}"
+        raise SelectionError(f"it can't be done with a run that is {wrong[0]}", fix)
+    return RunQuery(
+        statuses=selection.statuses or selectable.default,
+        workflow=selection.workflow,
+        tags=selection.tags,
+        schedule=selection.schedule,
+        limit=limit,
+    )
+
+
 async def do_with_all(
     journal: Journal,
     selection: Selection,
+    selectable: Selectable,
     do: Callable[[str], Awaitable[object]],
     *,
     dry_run: bool,
@@ -66,43 +135,38 @@ async def do_with_all(
 
     Args:
         journal: Holds the runs.
-        selection: Which ones.
+        selection: Which ones; at most `MOST_AT_ONCE`.
+        selectable: With which runs it can be done.
         do: What is done with each.
         dry_run: Only say which.
 
     Raises:
-        SelectionError: Nothing restricts them, or a status is that of a run that has ended.
+        SelectionError: Nothing restricts them, or it can't be done with runs of a status.
     """
-    found = await _selected(journal, selection)
+    found = await found_runs(journal, query_of(selection, selectable, limit=MOST_AT_ONCE + 1))
+    run_ids = [each.run_id for each in found[:MOST_AT_ONCE]]
+    done = await do_with_each(run_ids, do, dry_run=dry_run)
+    return msgspec.structs.replace(done, more=len(found) > MOST_AT_ONCE)
+
+
+async def do_with_each(
+    run_ids: Sequence[str], do: Callable[[str], Awaitable[object]], *, dry_run: bool
+) -> BulkDone:
+    """Do the same with each of these runs, whatever fails with another.
+
+    Args:
+        run_ids: The runs.
+        do: What is done with each.
+        dry_run: Only say which.
+    """
+    if dry_run:
+        return BulkDone(runs=[*run_ids], failed=[], more=False)
     done, failed = [], []
-    for run_id in found[:MOST_AT_ONCE]:
+    for run_id in run_ids:
         try:
-            if not dry_run:
-                await do(run_id)
+            await do(run_id)
         except QtForgeError as error:  # such as that it has just ended
             failed.append(BulkFailure(run_id=run_id, code=error.code, message=str(error)))
         else:
             done.append(run_id)
-    return BulkDone(runs=done, failed=failed, more=len(found) > MOST_AT_ONCE)
-
-
-async def _selected(journal: Journal, selection: Selection) -> Sequence[str]:
-    """Return the runs that are meant, the newest first; one more than are done at once.
-
-    Raises:
-        SelectionError: Nothing restricts them, or a status is that of a run that has ended.
-    """
-    if not selection.is_given:
-        fix = "give a workflow, a status, a tag or a schedule"
-        raise SelectionError("which runs are meant is not said", fix)
-    ended = sorted(selection.statuses - UNFINISHED)
-    if ended:
-        raise SelectionError(f"a run that is {ended[0]} has ended", "give an unfinished status")
-    query = RunQuery(
-        statuses=selection.statuses or frozenset(UNFINISHED),
-        workflow=selection.workflow,
-        tags=selection.tags,
-        schedule=selection.schedule,
-        limit=MOST_AT_ONCE + 1,
-    )
-    return [each.run_id for each in await journal.runs(query)]
+    return BulkDone(runs=done, failed=failed, more=False)

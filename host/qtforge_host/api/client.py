@@ -7,7 +7,7 @@ import contextlib
 import copy
 import dataclasses
 import datetime
-import logging
+import functools
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -25,7 +25,14 @@ from qtforge_host.api.answers import (
     refuse_finished,
     until_paused,
 )
-from qtforge_host.api.bulk import Selection, do_with_all
+from qtforge_host.api.bulk import (
+    OPEN,
+    RESUMABLE,
+    RETRIABLE,
+    Selection,
+    do_with_all,
+    do_with_each,
+)
 from qtforge_host.api.documents import Amended, BulkDone, Patches, RunPlan
 from qtforge_host.api.errors import TooManyRunsError
 from qtforge_host.api.event_outcome import EventOutcome
@@ -60,7 +67,6 @@ from qtforge_sdk.errors import (
     AmendmentRefusedError,
     QtForgeError,
     RunError,
-    WorkflowError,
     WorkflowNotFoundError,
 )
 from qtforge_sdk.journal import (
@@ -91,12 +97,12 @@ if TYPE_CHECKING:  # it needs an extra
 
 __all__ = ["RunClient"]
 
-_LOG: Final = logging.getLogger("qtforge.client")
 _BRIEF_S: Final = 2.0  # in which a process that is there handles what a resting run waits for
 _ANSWER_RECORDS: Final = 100  # of a run, for the answer to an event: the cost of each is bounded
 _BEGIN_S: Final = 10.0  # in which a run that is resumed begins to execute
 _BEGIN_POLL_S: Final = 0.005
 _SETTLE_S: Final = 5.0  # in which the workflows that a run has started may end with a command
+_RETRIED: Final = "retried"
 _TURN_S: Final = 0.25  # between two looks whether a run gets its place
 _ALL: Final = 1_000_000
 _IDLE: Final = RESTING | {"waiting", "interrupted"}
@@ -774,6 +780,7 @@ class RunClient(RunStore):
         return await do_with_all(
             await self._parts.journal(),
             selection,
+            OPEN,
             lambda each: self.cancel(each, reason=reason, timeout=0),
             dry_run=dry_run,
         )
@@ -794,6 +801,7 @@ class RunClient(RunStore):
         return await do_with_all(
             await self._parts.journal(),
             selection,
+            OPEN,
             lambda each: self.pause(each, reason=reason, timeout=0),
             dry_run=dry_run,
         )
@@ -844,28 +852,33 @@ class RunClient(RunStore):
         found += await journal.due(await journal.now(), _ALL)
         return list(dict.fromkeys(found))
 
-    async def resume_all(self, *, versions: VersionPolicy = "same-major") -> Sequence[str]:
-        """Resume every run of `resumable`; return those that execute now.
-
-        One that can't be resumed is logged and left out.
+    async def resume_all(
+        self,
+        selection: Selection | None = None,
+        *,
+        versions: VersionPolicy = "same-major",
+        dry_run: bool = False,
+    ) -> BulkDone:
+        """Resume runs that have something in common, without waiting until they rest again.
 
         Args:
+            selection: Which runs, of those that are paused, blocked or interrupted; None for
+                all of `resumable`, which leaves paused ones as they are.
             versions: Which plugin versions may resume them, besides those that served them.
+            dry_run: Only say which.
 
         Raises:
-            TooManyRunsError: This process executes as many runs as it may.
+            SelectionError: Which runs are meant is not said, or can't be.
         """
         durable = await self._parts.durable()
-        resumed = []
-        for run_id in await self.resumable():
+
+        async def resume(run_id: str) -> None:
             self._check_room(durable)
-            try:
-                await self._resume(durable, run_id, versions, "", unpause=False)
-            except (RunError, WorkflowError) as error:
-                _LOG.warning("%s can't be resumed: %s", run_id, error)
-            else:
-                resumed.append(run_id)
-        return resumed
+            await self._resume(durable, run_id, versions, "", unpause=selection is not None)
+
+        if selection is None:
+            return await do_with_each(await self.resumable(), resume, dry_run=dry_run)
+        return await do_with_all(durable.journal, selection, RESUMABLE, resume, dry_run=dry_run)
 
     async def retry(
         self,
@@ -901,15 +914,68 @@ class RunClient(RunStore):
             WorkflowError: Its workflow can't run here.
         """
         durable = await self._parts.durable()
+        self._check_room(durable)
+        again = await self._reset(durable, run_id, from_step, patch, reason)
+        if self._stays:
+            await self._resume(durable, run_id, versions, _RETRIED)
+        return again
+
+    async def retry_all(
+        self,
+        selection: Selection,
+        *,
+        from_step: str | None = None,
+        patch: Patch | Callable[[str, Workflow], Patch] = (),
+        reason: str = "",
+        versions: VersionPolicy = "same-major",
+        dry_run: bool = False,
+    ) -> BulkDone:
+        """Open runs again that failed or were compensated, and have something in common.
+
+        Those that were cancelled are meant where the selection has that status. Where this process
+        stays, it executes the runs, and those for which it has no room when it has; else the caller
+        does with `execute`.
+
+        Args:
+            selection: Which runs.
+            from_step: As of `retry`.
+            patch: As of `retry`; what makes one is given the run's id, too.
+            reason: As of `retry`.
+            versions: As of `retry`.
+            dry_run: Only say which.
+
+        Raises:
+            SelectionError: Which runs are meant is not said, or can't be.
+        """
+        durable = await self._parts.durable()
+
+        async def retry(run_id: str) -> None:
+            if versions == "any":  # the next process to take the run would not know that
+                self._check_room(durable)
+            of_run = functools.partial(patch, run_id) if callable(patch) else patch
+            await self._reset(durable, run_id, from_step, of_run, reason)
+            if self._stays and self._has_room(durable):
+                await self._resume(durable, run_id, versions, _RETRIED)
+
+        return await do_with_all(durable.journal, selection, RETRIABLE, retry, dry_run=dry_run)
+
+    async def _reset(
+        self,
+        durable: Durable,
+        run_id: str,
+        from_step: str | None,
+        patch: Patch | PatchOf,
+        reason: str,
+    ) -> Sequence[str]:
+        """Open a run again; see `retry`."""
         workflows = durable.engine.workflows
         records = await durable.journal.records(run_id)
         workflow = workflows.recorded(RunState.from_records(run_id, records))
         changes = None
         if operations := _operations(patch, workflow):
             changes = ResetAmendment(workflows.recorded, operations, workflows.check, reason)
-        self._check_room(durable)
         with self._reserved(run_id):
-            again = await reset_run(
+            return await reset_run(
                 durable.journal,
                 run_id,
                 from_step,
@@ -919,9 +985,6 @@ class RunClient(RunStore):
                 records=records,
                 workflow=workflow,
             )
-        if self._stays:
-            await self._resume(durable, run_id, versions, "retried")
-        return again
 
     async def fork(
         self,
@@ -1024,10 +1087,12 @@ class RunClient(RunStore):
             raise AmendmentRefusedError(run_id, answer.reason, "change what is still to come")
         return Amended(run_id=run_id, amended=answer is not None, patch=[*changes])
 
+    def _has_room(self, durable: Durable) -> bool:
+        return self._max_runs is None or durable.supervisor.count() < self._max_runs
+
     def _check_room(self, durable: Durable) -> None:
-        count = durable.supervisor.count()
-        if self._max_runs is not None and count >= self._max_runs:
-            raise TooManyRunsError(count)
+        if not self._has_room(durable):
+            raise TooManyRunsError(durable.supervisor.count())
 
     def _message(
         self, kind: MessageKind, *, name: str = "", data: Any = None, message_id: str | None = None

@@ -66,7 +66,6 @@ __all__ = [
     "ReplayRow",
     "Replays",
     "Response",
-    "ResumedRuns",
     "RoutedFile",
     "RoutingRule",
     "RunDocument",
@@ -425,12 +424,6 @@ class Pools(Versioned, frozen=True, kw_only=True):
     """Pools, by name."""
 
     pools: list[PoolRow]
-
-
-class ResumedRuns(Versioned, frozen=True, kw_only=True):
-    """The runs that are resumed."""
-
-    runs: list[str]
 
 
 class InboxRow(Part, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from qtforge_sdk.validation import did_you_mean
 
 __all__ = [
     "find_run",
+    "found_runs",
     "list_runs",
     "made_journal",
     "open_journal",
@@ -110,7 +111,7 @@ async def list_runs(
             first record of each run is read for it.
     """
     if workflow_version is None:
-        found = await _found(journal, query)
+        found = await found_runs(journal, query)
     else:
         found = await _found_of_version(journal, query, workflow_version)
     following = found[-1].started_at if len(found) == query.limit else None
@@ -151,7 +152,7 @@ async def _found_of_version(
     limit = _UNFINISHED_LIMIT if query.statuses & {"running", "interrupted"} else _PAGE
     page_query = replace(query, limit=limit)
     while True:
-        page = await _found(journal, page_query)
+        page = await found_runs(journal, page_query)
         for each in page:
             (first, *_) = await journal.records(each.run_id, limit=1)
             if isinstance(first, RunStarted) and first.workflow_version == version:
@@ -163,7 +164,8 @@ async def _found_of_version(
         page_query = replace(page_query, after=page[-1].run_id)
 
 
-async def _found(journal: Journal, query: RunQuery) -> Sequence[RunSummary]:
+async def found_runs(journal: Journal, query: RunQuery) -> Sequence[RunSummary]:
+    """Return runs, newest first; the query's statuses may include ``interrupted``."""
     if not query.statuses & {"running", "interrupted"}:
         return await journal.runs(query)
     # The journal calls both "running", so all of them are read, then distinguished.

@@ -20,7 +20,7 @@ from qtforge_host.api.documents import (
     RunTags,
 )
 from qtforge_host.api.errors import NoRetentionError
-from qtforge_host.api.lookup import find_run, list_runs, shown_status
+from qtforge_host.api.lookup import find_run, found_runs, list_runs, shown_status
 from qtforge_host.api.parts import Parts
 from qtforge_host.clock import in_utc
 from qtforge_host.config.settings import Settings
@@ -35,6 +35,7 @@ from qtforge_sdk.run_status import UNFINISHED
 from qtforge_sdk.runs import RunStatus
 
 if TYPE_CHECKING:  # each use case imports what it needs: a listing is quick over a million runs
+    from qtforge_host.api.bulk import Selection
     from qtforge_host.api.drawing import Language
     from qtforge_host.api.snapshots import RunSnapshot
     from qtforge_host.api.workflows import WorkflowsOfRuns
@@ -49,6 +50,7 @@ EXPORT_SUFFIX: Final = ".qtforge-run"
 
 _POLL_S: Final = 0.25
 _UNFINISHED: Final = UNFINISHED | {"interrupted"}
+_ALL: Final = 1_000_000
 _PAGE: Final = 1000  # records that are read at once
 
 
@@ -257,16 +259,19 @@ class RunStore:
 
         return await patches_of(await self._parts.journal(), workflow)
 
-    async def unfinished(self, workflow: str | None = None) -> Sequence[str]:
-        """Return every run that has not ended, newest first.
+    async def selected(self, selection: Selection) -> Sequence[str]:
+        """Return every run that fits a selection, newest first, whether it has ended or not.
 
         Args:
-            workflow: Only runs of this workflow.
-        """
-        from qtforge_host.api.code_changes import runs_of
+            selection: Which runs.
 
-        journal = await self._parts.journal()
-        return [each.run_id async for each in runs_of(journal, workflow, UNFINISHED, None)]
+        Raises:
+            SelectionError: Which runs are meant is not said, or can't be.
+        """
+        from qtforge_host.api.bulk import ANY, query_of
+
+        query = query_of(selection, ANY, limit=_ALL)
+        return [each.run_id for each in await found_runs(await self._parts.journal(), query)]
 
     async def tag(self, run_id: str, changed: Mapping[str, str | None]) -> RunTags:
         """Change tags of a run, whether it has ended or not.
@@ -282,16 +287,40 @@ class RunStore:
         tags = await (await self._parts.journal()).tag(run_id, changed)
         return RunTags(run_id=run_id, tags=dict(tags))
 
-    async def prune(self, ended_before: datetime.datetime) -> int:
-        """Delete the runs that ended before a time, with their files; return how many."""
-        files = RunFiles(self._parts.settings.run_files_dir)
-        return await files.prune(await self._parts.journal(), ended_before)
+    async def prune(
+        self,
+        ended_before: datetime.datetime | None = None,
+        selection: Selection | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Delete runs that have ended, with their files.
 
-    async def prunable(self, ended_before: datetime.datetime) -> Pruned:
-        """Count what `prune` would delete."""
+        A run stays while the run that has started it is unfinished. With a selection, the runs that
+        a run has awaited are deleted with it.
+
+        Args:
+            ended_before: Those that ended before that time; None for any time.
+            selection: Which of them; None for all.
+            dry_run: Only count them.
+
+        Raises:
+            SelectionError: Which runs are meant is not said, or can't be.
+        """
+        from qtforge_host.api.bulk import ENDED, Selection, query_of
+        from qtforge_host.runs.retention import delete_selected
         from qtforge_host.runs.retention import ended_before as count
 
-        return _pruned(await count(await self._parts.journal(), ended_before), dry_run=True)
+        journal = await self._parts.journal()
+        files = RunFiles(self._parts.settings.run_files_dir)
+        before = await journal.now() if ended_before is None else ended_before
+        if ended_before is None or selection is not None:
+            query = query_of(selection or Selection(), ENDED, limit=_PAGE)
+            removed = await delete_selected(journal, files, query, before, dry_run=dry_run)
+            return _pruned(removed, dry_run=dry_run)
+        if dry_run:
+            return _pruned(await count(journal, before), dry_run=True)
+        return Pruned(pruned=await files.prune(journal, before))
 
     async def apply_retention(self, *, dry_run: bool = False) -> Pruned:
         """Delete the runs that ``[retention]`` does not keep any longer, with their files.

@@ -16,7 +16,7 @@ from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.run_status import FINISHED, RunStatus
 
-__all__ = ["Removed", "Retention", "ended_before"]
+__all__ = ["Removed", "Retention", "delete_selected", "ended_before"]
 
 _PAGE: Final = 500  # runs that are read at once
 _CHILDREN: Final = 5_000  # likewise of one run, of which each page reads all
@@ -77,21 +77,9 @@ class Retention:
             dry_run: Only count.
             pause: Awaited between two batches.
         """
-        removed = Removed()
-        async for batch in self._batches(now):
-            if dry_run:
-                gone = {each.run_id for each in batch.runs}
-            else:
-                await pause()
-                ids = [each.run_id for each in batch.runs]
-                gone = {*await self._journal.delete(ids, ended_before=batch.ended_before)}
-            for run in batch.runs:
-                if run.run_id in gone:
-                    removed.runs[run.workflow, run.status] += 1
-                    removed.children += run.run_id in batch.children
-        if removed.count and not dry_run:
-            await self._files.sweep(self._journal)
-        return removed
+        return await _delete(
+            self._journal, self._files, self._batches(now), dry_run=dry_run, pause=pause
+        )
 
     async def _batches(self, now: datetime.datetime) -> AsyncIterator[_Batch]:
         for workflow, status in sorted((await self._journal.statistics()).runs):
@@ -100,14 +88,9 @@ class Retention:
             if age_s is None:
                 continue
             before = now - datetime.timedelta(seconds=age_s)
-            batch = _Batch(before)
-            async for run in self._old(workflow, status, rule, before):
-                async for each in self._with_parts(run):
-                    if batch.is_full(each):
-                        yield batch
-                        batch = _Batch(before)
-                    batch.add(each, is_child=each is not run)
-            if batch.runs:
+            async for batch in _batches_of(
+                self._journal, self._old(workflow, status, rule, before), before
+            ):
                 yield batch
 
     async def _old(
@@ -134,27 +117,6 @@ class Retention:
                 if above is None or not _is_part(run, above):
                     yield run
 
-    async def _with_parts(self, run: RunSummary) -> AsyncIterator[RunSummary]:
-        """Give a run after its parts, and each of these after its own."""
-        stack = [(run, self._parts(run))]
-        while stack:
-            above, parts = stack[-1]
-            part = await anext(parts, None)
-            if part is not None:
-                stack.append((part, self._parts(part)))
-            else:
-                stack.pop()
-                yield above
-
-    async def _parts(self, above: RunSummary) -> AsyncIterator[RunSummary]:
-        query = RunQuery(
-            parent=above.run_id, statuses=frozenset(FINISHED), limit=_CHILDREN, oldest_first=True
-        )
-        async for page in _pages(self._journal, query):
-            for run in page:
-                if _is_part(run, above):
-                    yield run
-
 
 class _Batch:
     """Runs that are deleted at once; of a tree those below come first."""
@@ -177,6 +139,98 @@ class _Batch:
             self.children.add(run.run_id)
 
 
+async def _batches_of(
+    journal: Journal, runs: AsyncIterator[RunSummary], ended_before: datetime.datetime
+) -> AsyncIterator[_Batch]:
+    """Give runs with their parts in batches, each run once."""
+    batch = _Batch(ended_before)
+    found: set[str] = set()
+    async for run in runs:
+        async for each in _with_parts(journal, run):
+            if each.run_id in found:  # it was found as a part of another
+                continue
+            found.add(each.run_id)
+            if batch.is_full(each):
+                yield batch
+                batch = _Batch(ended_before)
+            batch.add(each, is_child=each is not run)
+    if batch.runs:
+        yield batch
+
+
+async def _with_parts(journal: Journal, run: RunSummary) -> AsyncIterator[RunSummary]:
+    """Give a run after its parts, and each of these after its own."""
+    stack = [(run, _parts(journal, run))]
+    while stack:
+        above, parts = stack[-1]
+        part = await anext(parts, None)
+        if part is not None:
+            stack.append((part, _parts(journal, part)))
+        else:
+            stack.pop()
+            yield above
+
+
+async def _parts(journal: Journal, above: RunSummary) -> AsyncIterator[RunSummary]:
+    query = RunQuery(
+        parent=above.run_id, statuses=frozenset(FINISHED), limit=_CHILDREN, oldest_first=True
+    )
+    async for page in _pages(journal, query):
+        for run in page:
+            if _is_part(run, above):
+                yield run
+
+
+async def _delete(
+    journal: Journal,
+    files: RunFiles,
+    batches: AsyncIterator[_Batch],
+    *,
+    dry_run: bool,
+    pause: Callable[[], Awaitable[None]] = _no_pause,
+) -> Removed:
+    """Delete runs, and the files to which no run refers then, or only count them."""
+    removed = Removed()
+    async for batch in batches:
+        if dry_run:
+            gone = {each.run_id for each in batch.runs}
+        else:
+            await pause()
+            ids = [each.run_id for each in batch.runs]
+            gone = {*await journal.delete(ids, ended_before=batch.ended_before)}
+        for run in batch.runs:
+            if run.run_id in gone:
+                removed.runs[run.workflow, run.status] += 1
+                removed.children += run.run_id in batch.children
+    if removed.count and not dry_run:
+        await files.sweep(journal)
+    return removed
+
+
+async def delete_selected(
+    journal: Journal,
+    files: RunFiles,
+    query: RunQuery,
+    before: datetime.datetime,
+    *,
+    dry_run: bool,
+) -> Removed:
+    """Delete the runs that fit a query, with those that they have awaited, in small batches.
+
+    A run whose parent is unfinished stays.
+
+    Args:
+        journal: The runs.
+        files: Their files.
+        query: Which runs, of those that have ended.
+        before: Those that ended before.
+        dry_run: Only count.
+    """
+    paged = replace(query, started_until=before, oldest_first=True, limit=_PAGE)
+    batches = _batches_of(journal, _deletable(journal, paged, before), before)
+    return await _delete(journal, files, batches, dry_run=dry_run)
+
+
 async def ended_before(journal: Journal, before: datetime.datetime) -> Removed:
     """Return what `Journal.prune` would delete.
 
@@ -188,14 +242,22 @@ async def ended_before(journal: Journal, before: datetime.datetime) -> Removed:
     query = RunQuery(
         statuses=frozenset(FINISHED), started_until=before, oldest_first=True, limit=_PAGE
     )
+    async for run in _deletable(journal, query, before):
+        found.runs[run.workflow, run.status] += 1
+    return found
+
+
+async def _deletable(
+    journal: Journal, query: RunQuery, before: datetime.datetime
+) -> AsyncIterator[RunSummary]:
+    """Give the runs of a query that ended before a time, and whose parent has ended."""
     async for page in _pages(journal, query):
         for run in page:
             if run.finished_at is None or run.finished_at >= before:
                 continue
             above = None if run.parent is None else await _find(journal, run.parent)
             if above is None or above.finished_at is not None:
-                found.runs[run.workflow, run.status] += 1
-    return found
+                yield run
 
 
 def _is_part(run: RunSummary, above: RunSummary) -> bool:

@@ -68,10 +68,10 @@ class Faces:
         run_id: str = self.server.start("waits")["run_id"]
         return run_id
 
-    def tagged(self) -> str:
-        """Start a run that waits, with a tag ``it`` of a value that no other has; return that."""
+    def tagged(self, run_id: str | None = None) -> str:
+        """Give a run, or a new one that waits, a tag ``it`` that no other has; return its value."""
         word = uuid.uuid4().hex
-        self.post(f"/v1/runs/{self.waiting()}/tags", {"tags": {"it": word}})
+        self.post(f"/v1/runs/{run_id or self.waiting()}/tags", {"tags": {"it": word}})
         return word
 
     def in_the_middle(self) -> str:
@@ -305,6 +305,30 @@ TABLE = {
         lambda it: it.post("/v1/runs/pause", {"tags": {"it": it.tagged()}}),
         documents.BulkDone, lambda done: (len(done.runs), done.failed, done.more),
     ),
+    "runs retry, several": UseCase(
+        lambda it: ["runs", "retry", "--tag", f"it={it.tagged(it.cancelled())}", "--status",
+                    "cancelled", "--dry-run", "--json"],
+        documents.BulkDone, "retryRuns",
+        lambda it: it.post(
+            "/v1/runs/retry",
+            {"tags": {"it": it.tagged(it.cancelled())}, "status": ["cancelled"], "from": "first"},
+        ),
+        documents.BulkDone, lambda done: (len(done.runs), done.failed, done.more),
+    ),
+    "runs resume, several": UseCase(
+        lambda it: ["runs", "resume", "--tag", f"it={it.tagged(it.paused())}", "--dry-run",
+                    "--json"],
+        documents.BulkDone, "resumeRuns",
+        lambda it: it.post("/v1/runs/resume", {"tags": {"it": it.tagged(it.paused())}}),
+        documents.BulkDone, lambda done: (len(done.runs), done.failed, done.more),
+    ),
+    "runs prune, several": UseCase(
+        lambda it: ["runs", "prune", "--tag", f"it={it.tagged(it.cancelled())}", "--yes",
+                    "--json"],
+        documents.Pruned, "pruneRuns",
+        lambda it: it.post("/v1/runs/prune", {"tags": {"it": it.tagged(it.cancelled())}}),
+        documents.Pruned,
+    ),
     "runs rerun": UseCase(
         lambda it: ["runs", "rerun", it.ended, "--set", "word=c", "--json"],
         documents.RunOutcome, "rerunRun",
@@ -493,7 +517,7 @@ ALONE: dict[str, tuple[Command, type]] = {
 }  # fmt: skip
 # Operations whose answer is no document, or that a test of their own compares.
 ELSEWHERE = {
-    "listRecords", "drawRun", "exportRun", "drawWorkflow", "resumeRuns", "streamEvents",
+    "listRecords", "drawRun", "exportRun", "drawWorkflow", "streamEvents",
     "readiness", "metrics",
 }  # fmt: skip
 
@@ -535,7 +559,7 @@ def test_records_drawings_and_archives_are_the_same_through_both_faces(faces: Fa
 
 
 def test_the_runs_that_can_be_resumed_are_resumed_through_both_faces(faces: Faces) -> None:
-    answered = read(faces.post("/v1/runs/resume").content, documents.ResumedRuns)
+    answered = read(faces.post("/v1/runs/resume").content, documents.BulkDone)
     assert answered.runs == []
     done = faces.serving.cli("runs", "resume", "--all")
     assert (done.returncode, "no run was interrupted" in done.stderr) == (0, True)

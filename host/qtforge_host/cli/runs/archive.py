@@ -5,14 +5,18 @@ from __future__ import annotations
 import datetime
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from qtforge_host import event_loop
+from qtforge_host.api.bulk import ANY, ENDED, OPEN, Selection
 from qtforge_host.api.documents import Imported, Pruned
-from qtforge_host.api.store import EXPORT_SUFFIX, RunStore, open_store
+from qtforge_host.api.store import EXPORT_SUFFIX, open_store
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.runs.options import duration_option
+from qtforge_host.cli.runs.selection import given_selection, selection_options
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
@@ -24,6 +28,7 @@ __all__ = ["export", "import_", "prune"]
 @click.command()
 @click.option("--older-than", metavar="DURATION", help="Ended longer ago than that: 30d, 12h.")
 @click.option("--policy", is_flag=True, help="Those that [retention] does not keep any longer.")
+@selection_options(ENDED, "all runs that have ended")
 @click.option("--dry-run", is_flag=True, help="Only show how many there are.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
@@ -31,37 +36,48 @@ __all__ = ["export", "import_", "prune"]
 @click.pass_obj
 def prune(
     session: Session,
+    /,
     older_than: str | None,
     policy: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
-    """Delete runs that ended long ago, with their files and all that only they refer to.
+    """Delete runs that have ended, with their files and all that only they refer to.
 
-    A run stays while the run that has started it is unfinished. With --policy, the runs that
-    it has awaited are deleted with it; 'serve' and 'worker' do that by themselves.
+    They are those that fit all of --older-than, --workflow, --status, --tag and --schedule, or
+    with --policy those that [retention] does not keep any longer; 'serve' and 'worker' delete
+    these by themselves.
+
+    A run stays while the run that has started it is unfinished. With anything but --older-than
+    alone, the runs that it has awaited are deleted with it.
     """
-    if policy == (older_than is not None):
-        raise click.UsageError("give --older-than or --policy, and not both")
-    if older_than is None:
-        question = "Delete every run that [retention] does not keep any longer?"
-    else:
+    selection = given_selection(options)
+    is_selected = selection.is_given or older_than is not None
+    if policy == is_selected:
+        given = "--policy, or --older-than, --workflow, --status, --tag or --schedule"
+        raise click.UsageError(f"give {given}{', and not both' if policy else ''}")
+    before: datetime.datetime | None = None
+    meant = "that [retention] does not keep any longer" if policy else "that ended"
+    if older_than is not None:
         age = duration_option("--older-than", older_than)
         before = datetime.datetime.now(datetime.UTC) - age
-        question = f"Delete every run that ended before {before.astimezone():%Y-%m-%d %H:%M}?"
+        meant += f" before {before.astimezone():%Y-%m-%d %H:%M}"
 
-    async def pruned() -> Pruned:
+    async def pruned(dry_run: bool) -> Pruned:
         async with open_store(session.settings) as runs:
             if policy:
                 return await runs.apply_retention(dry_run=dry_run)
-            if dry_run:
-                return await runs.prunable(before)
-            return Pruned(pruned=await runs.prune(before))
+            return await runs.prune(
+                before, selection if selection.is_given else None, dry_run=dry_run
+            )
 
-    if not (yes or dry_run):
-        click.confirm(question, abort=True, err=True)
-    found = event_loop.run(pruned())
+    found = event_loop.run(pruned(dry_run)) if yes else event_loop.run(pruned(dry_run=True))
+    if not (yes or dry_run) and found.pruned:
+        count = "1 run" if found.pruned == 1 else f"{found.pruned:,} runs"
+        click.confirm(f"Delete {count} {meant}?", abort=True, err=True)
+        found = event_loop.run(pruned(dry_run=False))
     if as_json:
         print_json(found)
         return
@@ -80,34 +96,44 @@ def prune(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help=f"Where to; the default is RUN{EXPORT_SUFFIX}, and - is standard output. With "
-    "--unfinished a folder.",
+    help=f"Where to; the default is RUN{EXPORT_SUFFIX}, and - is standard output. For several "
+    "runs a folder.",
 )
 @click.option("--unfinished", is_flag=True, help="Every run that has not ended, a file for each.")
-@click.option("--workflow", metavar="NAME", help="With --unfinished: only runs of this workflow.")
+@selection_options(ANY, "all runs")
 @journal_option
 @click.pass_obj
 def export(
     session: Session,
+    /,
     run: str | None,
     output: Path | None,
     unfinished: bool,
-    workflow: str | None,
+    **options: Any,
 ) -> None:
     """Write a run with its inbox and large values to one file, which 'runs import' reads.
+
+    In place of RUN, --unfinished, --workflow, --status, --tag and --schedule mean all runs that
+    fit; each is a file in the folder DIR of -o.
 
     The files that its steps made, such as large results, are not in it. 'workflows replay'
     reads such files too.
     """
+    selection = given_selection(options)
     if unfinished:
+        if selection.statuses:
+            raise click.UsageError("give --unfinished or --status, not both")
+        selection = replace(selection, statuses=OPEN.statuses)
+    if selection.is_given:
         if run is not None:
-            raise click.UsageError("name a RUN or use --unfinished, not both")
+            raise click.UsageError("name a RUN, or what several runs have in common, not both")
         if output is None or output == Path("-"):
-            raise click.UsageError("--unfinished needs a folder: -o DIR")
-        _export_unfinished(session, workflow, output)
+            raise click.UsageError("several runs need a folder: -o DIR")
+        _export_several(session, selection, output, unfinished=unfinished)
         return
-    if run is None or workflow is not None:
-        raise click.UsageError("name a RUN" if run is None else "--workflow needs --unfinished")
+    if run is None:
+        keys = "--unfinished, --workflow, --status, --tag or --schedule"
+        raise click.UsageError(f"name a RUN, or give {keys}")
     if output is not None and output.is_dir():
         raise click.UsageError(f"{output}: Is a directory")
 
@@ -131,23 +157,23 @@ def export(
     echo(f"{run_id} is in {target} ({len(content)} bytes)")
 
 
-def _export_unfinished(session: Session, workflow: str | None, folder: Path) -> None:
-    async def exported(runs: RunStore) -> int:
-        found = await runs.unfinished(workflow)
-        for run_id in found:
-            write_atomically(folder / f"{run_id}{EXPORT_SUFFIX}", await runs.export(run_id))
-        return len(found)
-
+def _export_several(
+    session: Session, selection: Selection, folder: Path, *, unfinished: bool
+) -> None:
     async def work() -> int:
         async with open_store(session.settings) as runs:
-            return await exported(runs)
+            found = await runs.selected(selection)
+            for run_id in found:
+                write_atomically(folder / f"{run_id}{EXPORT_SUFFIX}", await runs.export(run_id))
+            return len(found)
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         count = event_loop.run(work())
     except OSError as error:
         raise click.UsageError(f"{folder}: {error.strerror or error}") from error
-    echo(f"{count} {'unfinished run is' if count == 1 else 'unfinished runs are'} in {folder}")
+    kind = "unfinished " if unfinished else ""
+    echo(f"{count} {kind}{'run is' if count == 1 else 'runs are'} in {folder}")
 
 
 @click.command("import")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import click
 
 from qtforge_host import event_loop
+from qtforge_host.api.bulk import RESUMABLE, RETRIABLE
 from qtforge_host.api.client import RunClient, fork_note
-from qtforge_host.api.documents import RunTags
+from qtforge_host.api.documents import BulkDone, RunTags
 from qtforge_host.api.store import open_store
 from qtforge_host.api.tags import changes_of, tags_of
 from qtforge_host.cli.errors import CANCELLED, show
@@ -24,6 +26,13 @@ from qtforge_host.cli.runs.amend_options import (
     patch_of,
 )
 from qtforge_host.cli.runs.options import tag_option, versions_option
+from qtforge_host.cli.runs.selection import (
+    planned_runs,
+    print_rest,
+    selection_of,
+    selection_options,
+    several_options,
+)
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo
 from qtforge_host.runs.versions import VersionPolicy
@@ -34,33 +43,51 @@ from qtforge_sdk.journal_errors import RunOwnedError
 __all__ = ["fork", "rerun", "resume", "retry", "tag"]
 
 
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at once."
+)
+
+
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--all", "every", is_flag=True, help="Every run that has something to do.")
+@selection_options(RESUMABLE, "all paused, blocked and interrupted runs")
+@several_options
 @versions_option
-@click.option(
-    "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at once."
-)
+@jobs_option
 @json_option
 @journal_option
 @click.pass_obj
 def resume(
     session: Session,
+    /,
     runs: tuple[str, ...],
     every: bool,
     versions: VersionPolicy,
     jobs: int,
     as_json: bool,
+    **options: Any,
 ) -> int:
     """Resume runs in this process; what they have done is not done again.
 
     --all resumes those that were interrupted, are blocked, or wait although they were sent
-    something or a timer is due; not those that are paused.
+    something or a timer is due; not those that are paused. With --workflow, --status, --tag or
+    --schedule: all that fit, at most 1,000, also paused ones; it asks first.
 
     Exit code 1 when one did not succeed.
     """
-    if every == bool(runs):
-        raise click.UsageError("give the runs to resume, or --all")
+    selection = selection_of(runs, options, others={"--all": every})
+    if selection is not None:
+
+        async def plan() -> BulkDone:
+            async with session.client() as client:
+                return await client.resume_all(selection, dry_run=True)
+
+        planned = planned_runs("resume", plan(), options, as_json=as_json)
+        if planned is None:
+            return 0
+        print_rest(planned)
+        runs = tuple(planned.runs)
 
     async def resumed(client: RunClient, printer: RunPrinter) -> None:
         if every:
@@ -75,23 +102,27 @@ def resume(
 
 
 @click.command(cls=ChangingCommand)
-@click.argument("run")
+@click.argument("run", required=False)
 @click.option(
     "--from", "stage", metavar="STAGE", help="Do this stage and what depends on it again."
 )
+@selection_options(RETRIABLE, "all runs that failed or were compensated")
+@several_options
 @change_options
 @click.option("--reason", default="", help="Why it is changed, for the run's history.")
 @versions_option
+@jobs_option
 @json_option
 @journal_option
 @click.pass_context
 def retry(
     ctx: click.Context,
     /,
-    run: str,
+    run: str | None,
     stage: str | None,
     reason: str,
     versions: VersionPolicy,
+    jobs: int,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -99,20 +130,41 @@ def retry(
 
     A compensated stage is done again too, and so is what depends on it. The definition may
     be changed for that: what is done again and what is still to come, not what stays done.
+
+    Without RUN, all runs that fit the options, at most 1,000, but cancelled ones only with
+    --status cancelled; it asks first.
     """
     session: Session = ctx.obj
     changes = list(given_changes(ctx, options))
 
+    def patched(run_id: str, workflow: Workflow) -> Sequence[dict[str, Any]]:
+        return patch_of(run_id, workflow, changes)
+
+    selection = selection_of((run,) if run else (), options)
+    if selection is not None:
+
+        async def plan() -> BulkDone:
+            async with session.client() as client:
+                return await client.retry_all(selection, dry_run=True)
+
+        if planned_runs("retry", plan(), options, as_json=as_json) is None:
+            return 0
+
     async def retried(client: RunClient, printer: RunPrinter) -> None:
-        run_id = await client.find(run)
-        again = await client.retry(
-            run_id,
-            from_step=stage,
-            patch=lambda workflow: patch_of(run_id, workflow, changes),
-            reason=reason,
-        )
-        echo(f"again: {', '.join(again) or 'nothing that was done'}", err=True)
-        await _execute(client, [run_id], versions, 1, printer, note="retried")
+        if selection is not None:
+            done = await client.retry_all(selection, from_step=stage, patch=patched, reason=reason)
+            wanted = done.runs
+            printer.exit_code = print_rest(done)
+        else:
+            wanted = [await client.find(run or "")]
+            again = await client.retry(
+                wanted[0],
+                from_step=stage,
+                patch=functools.partial(patched, wanted[0]),
+                reason=reason,
+            )
+            echo(f"again: {', '.join(again) or 'nothing that was done'}", err=True)
+        await _execute(client, wanted, versions, jobs, printer, note="retried")
 
     return _with_client(session, retried, as_json=as_json)
 

@@ -52,13 +52,19 @@ ENDPOINTS: Final = (
     Endpoint(
         method="POST", path="/v1/runs/resume", name="resumeRuns", scope="operate",
         handler=runs.resume_runs,
-        summary="Resume every run that was interrupted or is blocked.",
-        body=schemas.Resume, body_optional=True, answers={200: documents.ResumedRuns},
+        summary="Resume every run that was interrupted or is blocked, or that fits, at most 1,000.",
+        body=schemas.ResumeRuns, body_optional=True, answers={200: documents.BulkDone},
+    ),
+    Endpoint(
+        method="POST", path="/v1/runs/retry", name="retryRuns", scope="operate",
+        handler=runs.retry_runs,
+        summary="Retry the runs that did not succeed and have something in common, at most 1,000.",
+        body=schemas.RetryRuns, answers={200: documents.BulkDone},
     ),
     Endpoint(
         method="POST", path="/v1/runs/prune", name="pruneRuns", scope="admin",
         handler=runs.prune_runs,
-        summary="Delete the runs that ended long ago, with their files.",
+        summary="Delete runs that ended long ago or have something in common, with their files.",
         body=schemas.PruneRuns, answers={200: documents.Pruned},
     ),
     Endpoint(

@@ -7,7 +7,7 @@ from typing import Final
 
 from qtforge_host.api.bulk import Selection
 from qtforge_host.api.client import RunClient
-from qtforge_host.api.documents import Imported, Pruned, ResumedRuns
+from qtforge_host.api.documents import Imported
 from qtforge_host.api.snapshots import RunSnapshot
 from qtforge_host.api.tags import tags_of
 from qtforge_host.runs.versions import VersionPolicy
@@ -35,6 +35,7 @@ __all__ = [
     "resume_run",
     "resume_runs",
     "retry_run",
+    "retry_runs",
     "send_event",
     "show_run",
     "start_run",
@@ -163,8 +164,30 @@ async def resume_run(call: Call) -> Answer:
 
 
 async def resume_runs(call: Call) -> Answer:
-    """Resume every run that was interrupted or is blocked."""
-    return Answer(ResumedRuns(runs=[*await _client(call).resume_all(versions=_versions(call))]))
+    """Resume all runs that have something in common, or all that have something to do."""
+    selection = _selection(call)
+    return Answer(
+        await _client(call).resume_all(
+            selection if selection.is_given else None,
+            versions=_versions(call),
+            dry_run=call.body.dry_run,
+        )
+    )
+
+
+async def retry_runs(call: Call) -> Answer:
+    """Retry all runs that did not succeed and have something in common."""
+    given = call.body
+    return Answer(
+        await _client(call).retry_all(
+            _selection(call),
+            from_step=given.from_step,
+            patch=given.patch,
+            reason=given.reason,
+            versions=_versions(call),
+            dry_run=given.dry_run,
+        )
+    )
 
 
 async def retry_run(call: Call) -> Answer:
@@ -217,20 +240,23 @@ async def amend_run(call: Call) -> Answer:
 
 
 async def prune_runs(call: Call) -> Answer:
-    """Delete the runs that ended long ago."""
-    given = call.body
-    if given.policy == (given.older_than is not None):
-        raise invalid_request("body: give older_than or policy, and not both")
+    """Delete the runs that ended long ago, or have something in common."""
+    given, selection = call.body, _selection(call)
+    if given.policy == (given.older_than is not None or selection.is_given):
+        keys = "older_than, workflow, status, tags or schedule"
+        both = ", and not both" if given.policy else ""
+        raise invalid_request(f"body: give policy, or {keys}{both}")
     if given.policy:
         return Answer(await _client(call).apply_retention(dry_run=given.dry_run))
-    try:
-        age = datetime.timedelta(seconds=seconds(given.older_than))
-        before = datetime.datetime.now(datetime.UTC) - age
-    except ValueError as error:
-        raise invalid_request(f"body: older_than: {error}") from error
-    if given.dry_run:
-        return Answer(await _client(call).prunable(before))
-    return Answer(Pruned(pruned=await _client(call).prune(before)))
+    before: datetime.datetime | None = None
+    if given.older_than is not None:
+        try:
+            age = datetime.timedelta(seconds=seconds(given.older_than))
+            before = datetime.datetime.now(datetime.UTC) - age
+        except (ValueError, OverflowError) as error:
+            raise invalid_request(f"body: older_than: {error}") from error
+    selected = selection if selection.is_given else None
+    return Answer(await _client(call).prune(before, selected, dry_run=given.dry_run))
 
 
 async def export_run(call: Call) -> Answer:

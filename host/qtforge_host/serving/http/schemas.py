@@ -30,7 +30,9 @@ __all__ = [
     "Request",
     "RerunRun",
     "Resume",
+    "ResumeRuns",
     "RetryRun",
+    "RetryRuns",
     "RunsQuery",
     "SelectRuns",
     "SendEvent",
@@ -134,20 +136,49 @@ class Reason(_Given, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class SelectRuns(_Given, frozen=True, kw_only=True):
-    """Which unfinished runs, by what they have in common, and why; ``dry_run`` only names them."""
+class _Selected(_Given, frozen=True, kw_only=True):
+    """Runs by what they have in common."""
 
     workflow: Name | None = None
-    status: list[Literal["queued", "running", "waiting", "paused", "blocked"]] = []
     tags: Tags = {}
     schedule: Name | None = None
-    reason: str = ""
     dry_run: bool = False
+
+
+class SelectRuns(_Selected, frozen=True, kw_only=True):
+    """Which unfinished runs, by what they have in common, and why; ``dry_run`` only names them."""
+
+    status: list[Literal["queued", "running", "interrupted", "waiting", "paused", "blocked"]] = []
+    reason: str = ""
 
 
 class Resume(_Given, frozen=True, kw_only=True):
     """How to resume: ``accept_versions`` does so with whatever versions are installed."""
 
+    accept_versions: bool = False
+
+
+class ResumeRuns(_Selected, frozen=True, kw_only=True):
+    """Which paused, blocked or interrupted runs, by what they have in common.
+
+    Without anything in common: all that no process executes although there is something to do;
+    not those that are paused. ``dry_run`` only names them.
+    """
+
+    status: list[Literal["paused", "blocked", "interrupted"]] = []
+    accept_versions: bool = False
+
+
+class RetryRuns(_Selected, frozen=True, kw_only=True):
+    """Which runs without success, by what they have in common, and as for one run what is redone.
+
+    Without ``status`` those that failed or were compensated; ``dry_run`` only names them.
+    """
+
+    status: list[Literal["failed", "compensated", "cancelled"]] = []
+    from_step: Name | None = msgspec.field(default=None, name="from")
+    patch: list[dict[str, Any]] = []
+    reason: str = ""
     accept_versions: bool = False
 
 
@@ -175,12 +206,13 @@ class ForkRun(_Given, frozen=True, kw_only=True):
     accept_versions: bool = False
 
 
-class PruneRuns(_Given, frozen=True, kw_only=True):
-    """How long ago the runs ended that are deleted, such as ``30d``, or ``policy``.
+class PruneRuns(_Selected, frozen=True, kw_only=True):
+    """Which runs are deleted: how long ago they ended, such as ``30d``, what they have in common.
 
-    With ``policy`` they are those that ``[retention]`` does not keep any longer.
+    With ``policy`` in place of these, they are those that ``[retention]`` does not keep any longer.
     """
 
+    status: list[Literal["succeeded", "failed", "compensated", "cancelled"]] = []
     older_than: (
         Annotated[
             str,
@@ -191,7 +223,6 @@ class PruneRuns(_Given, frozen=True, kw_only=True):
         | None
     ) = None
     policy: bool = False
-    dry_run: bool = False
 
 
 class Request(_Given, frozen=True, kw_only=True):
