@@ -26,6 +26,7 @@ FLOORS = (
     {"cli"},
     {"serving"},
     {"api"},
+    {"plugin_check", "scaffold"},
     {"app"},
     {"plugins", "runs", "schedules"},
     {"config", "journal", "nodes", "policies", "workflows"},

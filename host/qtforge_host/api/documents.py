@@ -51,6 +51,7 @@ __all__ = [
     "PathEntry",
     "PluginCommand",
     "PluginCommands",
+    "PluginCreated",
     "PluginDetails",
     "PluginProblem",
     "PluginRow",
@@ -714,6 +715,22 @@ class PluginCommands(Versioned, frozen=True, kw_only=True):
     """The commands that plugins contribute."""
 
     commands: list[PluginCommand]
+
+
+class PluginCreated(Versioned, frozen=True, kw_only=True):
+    """A plugin's project that was written.
+
+    Attributes:
+        name: The plugin's name.
+        folder: The project's folder.
+        files: Its files, relative to the folder.
+        commands: The commands with which its author goes on.
+    """
+
+    name: str
+    folder: str
+    files: list[str]
+    commands: list[str]
 
 
 class TokenRow(Part, frozen=True, kw_only=True):

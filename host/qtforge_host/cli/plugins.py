@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -38,7 +39,7 @@ __all__ = ["plugins"]
 
 @click.group()
 def plugins() -> None:
-    """List, inspect, enable and disable plugins."""
+    """List, inspect, write, check, enable and disable plugins."""
 
 
 @plugins.command("list")
@@ -111,6 +112,37 @@ def prefer(session: Session, name: str, distribution: str) -> None:
         )
     prefer_in(settings.config_path, name, preferred)
     _confirm(f"{name} is provided by {preferred}", settings)
+
+
+@plugins.command()
+@click.argument("name")
+@click.option(
+    "--with", "features", default="operation,workflow", show_default=True, metavar="FEATURES",
+    help="Some of operation, subscriber, workflow, machine, python, command, kind, process;"
+    " separated by commas.",
+)  # fmt: skip
+@click.option(
+    "--dir", "parent", type=click.Path(path_type=Path), default=Path(),
+    help="Where the folder NAME is made.  [default: the current folder]",
+)  # fmt: skip
+@click.option(
+    "--license", "license_expression", default="MIT", show_default=True, metavar="SPDX",
+    help="The licence, as an SPDX expression.",
+)  # fmt: skip
+@json_option
+def new(name: str, features: str, parent: Path, license_expression: str, as_json: bool) -> None:
+    """Write a plugin to begin with: source, workflow, tests, metadata."""
+    from qtforge_host.api.authoring import new_plugin
+
+    wanted = [each.strip() for each in features.split(",") if each.strip()]
+    made = new_plugin(name, wanted, parent, license_expression)
+    if as_json:
+        print_json(made)
+        return
+    echo(f"wrote {len(made.files)} files to {made.folder}; go on with")
+    echo()
+    for command in made.commands:
+        echo(f"  {command}")
 
 
 @plugins.command()

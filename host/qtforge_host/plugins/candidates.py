@@ -18,6 +18,7 @@ __all__ = [
     "GROUPS",
     "HOST_DISTRIBUTION",
     "JOURNAL_GROUP",
+    "NAME_RULE",
     "ORCHESTRATOR_GROUP",
     "PHASE_TRANSITIONS",
     "PLUGIN_GROUP",
@@ -32,6 +33,7 @@ __all__ = [
     "Status",
     "canonical_name",
     "change_phase",
+    "is_plugin_name",
 ]
 
 PluginState = Literal[
@@ -68,7 +70,9 @@ GROUPS: Final = (PLUGIN_GROUP, ORCHESTRATOR_GROUP, JOURNAL_GROUP, TRANSPORT_GROU
 
 HOST_DISTRIBUTION: Final = "qtforge-host"
 SDK_DISTRIBUTION: Final = "qtforge-sdk"
+NAME_RULE: Final = "a name has lower-case words, of letters and digits, joined by - _ or ."
 _SEPARATORS: Final = re.compile(r"[-_.]+")
+_NAME: Final = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,3 +190,12 @@ def canonical_name(name: str) -> str:
     'acme-parser-extra'
     """
     return _SEPARATORS.sub("-", name).lower()
+
+
+def is_plugin_name(name: str) -> bool:
+    """Return whether a text can be a plugin's name; see `NAME_RULE`.
+
+    >>> is_plugin_name("acme-greeter"), is_plugin_name("Acme Greeter")
+    (True, False)
+    """
+    return _NAME.fullmatch(name) is not None

@@ -8,10 +8,8 @@ plugins that it requires.
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 
@@ -25,6 +23,7 @@ from qtforge_host.plugins.candidates import (
     ScanProblem,
     Status,
     canonical_name,
+    is_plugin_name,
 )
 from qtforge_host.plugins.declarations import Declarations, read_declarations
 from qtforge_host.plugins.dependency_graph import resolve_dependencies
@@ -39,8 +38,6 @@ __all__ = [
     "resolve_installed",
     "revise",
 ]
-
-_NAME: Final = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 
 
 class _Inputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,7 +229,7 @@ def _disabled(candidate: Candidate, settings: Settings) -> Status | None:
 
 
 def _misnamed(candidate: Candidate) -> Status | None:
-    if _NAME.fullmatch(candidate.name):
+    if is_plugin_name(candidate.name):
         return None
     return Status(
         state="broken",

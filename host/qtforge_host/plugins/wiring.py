@@ -6,7 +6,6 @@ import asyncio
 import functools
 import logging
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from qtforge_host.plugin_code import (
 )
 from qtforge_host.plugins.extensions import add_orchestrator
 from qtforge_host.plugins.hooks import Hooks, OperationHook
-from qtforge_host.workflows.catalog import Contribution
+from qtforge_host.workflows.catalog import Contribution, located
 from qtforge_sdk import Orchestrator, Record
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError, PluginError
@@ -337,7 +336,7 @@ class Contributions:
                 if isinstance(content, str | Path | PythonWorkflow):
                     found.append(
                         Contribution(
-                            content=_from_module(content, wired.plugin),
+                            content=located(content, wired.plugin),
                             contributor=str(wired.author),
                             author=wired.author,
                             builtin=wired.builtin,
@@ -378,6 +377,9 @@ def _listed(call: Callable[[], Any]) -> list[Any]:
     answer = call()
     if discard_awaitable(answer):
         raise TypeError("it returned a coroutine: the hook must not be async")
+    if isinstance(answer, str | Path | PythonWorkflow):
+        kind = type(answer).__name__
+        raise TypeError(f"it returned one {kind}, not a list: write return [...]")
     return list(answer or ())
 
 
@@ -389,11 +391,3 @@ def _name_of(command: object) -> str:
             raise
         return ""
     return name if isinstance(name, str) and hasattr(command, "make_context") else ""
-
-
-def _from_module(content: str | Path | PythonWorkflow, plugin: object) -> Any:
-    """Return a definition; a relative path begins at the folder of the plugin's module."""
-    if not isinstance(content, Path) or content.is_absolute():
-        return content
-    file = getattr(sys.modules.get(type(plugin).__module__), "__file__", None)
-    return content if file is None else Path(file).parent / content

@@ -21,7 +21,7 @@ from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.load_outcome import Loaded
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
-from qtforge_host.workflows.catalog import Catalog, Contribution
+from qtforge_host.workflows.catalog import Catalog, Contribution, located
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Orchestrator
 from qtforge_sdk.errors import PluginError
@@ -165,7 +165,7 @@ def _workflows(loaded: Loaded, kinds: dict[str, Orchestrator[Any]]) -> list[Work
     hooks.register(loaded.plugin, loaded.candidate.key)
     catalog = Catalog(kinds)
     catalog.add(
-        Contribution(content=content, contributor=loaded.candidate.name)
+        Contribution(content=located(content, loaded.plugin), contributor=loaded.candidate.name)
         for content in hooks.call_one(loaded.plugin, "qtforge_workflows") or ()
         if isinstance(content, str | Path | PythonWorkflow)
     )

@@ -40,7 +40,7 @@ from qtforge_host.testing.telling import Telling
 from qtforge_host.testing.timelines import Snapshot, Timelines
 from qtforge_host.testing.traffic import Call, PublishedMessage
 from qtforge_host.testing.workflow_run import WorkflowRun
-from qtforge_host.workflows.catalog import Catalog, Contribution
+from qtforge_host.workflows.catalog import Catalog, Contribution, located
 from qtforge_host.workflows.checking import check
 from qtforge_host.workflows.definitions import Problem, Workflow
 from qtforge_sdk import ErrorInfo, Orchestrator, Plugin, Record
@@ -570,7 +570,9 @@ class WorkflowKit:
         contents = list(hooks.call_one(plugin, "qtforge_workflows") or ())
         self._catalog.add(
             Contribution(
-                content=content, contributor=f"{name} {version}", author=Author(name, version)
+                content=located(content, plugin),
+                contributor=f"{name} {version}",
+                author=Author(name, version),
             )
             for content in contents
         )

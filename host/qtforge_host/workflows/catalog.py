@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import stat
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,14 @@ from qtforge_sdk.graphs import Edge, Graph, Node
 from qtforge_sdk.validation import did_you_mean
 from qtforge_sdk.workflows import PythonWorkflow
 
-__all__ = ["Catalog", "Contribution", "PythonOrchestrator", "read_file", "read_header"]
+__all__ = [
+    "Catalog",
+    "Contribution",
+    "PythonOrchestrator",
+    "located",
+    "read_file",
+    "read_header",
+]
 
 _MAX_BYTES: Final = 4 << 20
 _ONE_OFF: Final = (
@@ -227,6 +235,20 @@ class Catalog:
         if isinstance(contribution.content, PythonWorkflow):
             return _of_function(contribution.content, contribution)
         return parse(contribution.content, contribution.contributor, self._orchestrators)
+
+
+def located(content: str | Path | PythonWorkflow, plugin: object) -> str | Path | PythonWorkflow:
+    """Return what a plugin contributes, with a path that can be opened from anywhere.
+
+    A text in one line that ends with ``.toml`` is a path. A relative path begins at the folder
+    of the plugin's module.
+    """
+    if isinstance(content, str) and content.endswith(".toml") and "\n" not in content:
+        content = Path(content)
+    if not isinstance(content, Path) or content.is_absolute():
+        return content
+    file = getattr(sys.modules.get(type(plugin).__module__), "__file__", None)
+    return content if file is None else Path(file).parent / content
 
 
 def read_file(path: Path, orchestrators: Mapping[str, Orchestrator[Any]]) -> Parsed:

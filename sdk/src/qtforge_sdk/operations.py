@@ -64,6 +64,7 @@ class OperationSpec:
         execution: ``auto`` (the loop or a thread) or ``process``.
         wrapper: Whether the method wraps the topic's handlers.
         secrets: How its answers are stored where they contain secrets; None for the default.
+        example: A message with which ``plugins check`` tries the method; None for none.
     """
 
     topic: str
@@ -71,6 +72,7 @@ class OperationSpec:
     execution: Execution
     wrapper: bool
     secrets: AnswerSecrets | None = None
+    example: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +170,7 @@ def operation(
     wrapper: bool = False,
     secret_fields: Sequence[str] = (),
     keep_secrets: bool = False,
+    example: Any = None,
 ) -> Callable[[F], F]:
     """Make a method the handler of requests on a topic.
 
@@ -188,6 +191,8 @@ def operation(
             steps the value. In a list, a path applies to each item.
         keep_secrets: Store the answer in a run with the known secrets that it contains, such as
             a revealed ``${secret.NAME}``, instead of references in their places.
+        example: A message that the method can always answer, without an effect that remains;
+            ``qtforge-host plugins check`` asks once with it. None for a method that is not tried.
 
     Returns:
         A decorator, which returns the method itself.
@@ -215,6 +220,7 @@ def operation(
         execution=execution,
         wrapper=wrapper,
         secrets=secrets,
+        example=example,
     )
 
     def mark(function: F) -> F:

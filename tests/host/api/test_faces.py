@@ -493,6 +493,10 @@ ALONE: dict[str, tuple[Command, type]] = {
     ),
     "plugins list": (lambda _: ["plugins", "list", "--json"], documents.Plugins),
     "plugins info": (lambda _: ["plugins", "info", "steps", "--json"], documents.PluginDetails),
+    "plugins new": (
+        lambda it: ["plugins", "new", "acme-faces", "--dir", str(it.serving.folder), "--json"],
+        documents.PluginCreated,
+    ),
     "plugins commands": (lambda _: ["plugins", "commands", "--json"], documents.PluginCommands),
     "doctor": (lambda _: ["doctor", "--json"], documents.DoctorDocument),
     "journal backup": (

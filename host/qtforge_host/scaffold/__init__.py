@@ -1,0 +1,1 @@
+"""What ``plugins new`` and ``workflows new`` write: projects and definitions to begin with."""
