@@ -9,6 +9,7 @@ import click
 from qtforge_host.api.documents import Published, Response, Topics
 from qtforge_host.cli.inputs import input_option, read_input, set_option
 from qtforge_host.cli.output import json_option, print_json, run_async
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session, bus_option, journal_option
 from qtforge_host.cli.tables import table
@@ -26,6 +27,7 @@ def bus() -> None:
 @json_option
 @bus_option
 @click.pass_obj
+@paged
 def topics(session: Session, as_json: bool) -> None:
     """List the topics that the active plugins handle, in the order in which they are tried."""
 
@@ -50,6 +52,7 @@ def topics(session: Session, as_json: bool) -> None:
             )
             for each in listed.handlers
         ),
+        short=("ACCEPTS", "RESPONSE", "MESSAGE"),
     )
 
 

@@ -9,6 +9,7 @@ from click.shell_completion import get_completion_class
 
 from qtforge_host.api.documents import ConfigDocument, ConfigFiles
 from qtforge_host.cli.output import json_option, print_json
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.terminal import echo, echo_lines
 from qtforge_host.config.settings import Settings
@@ -36,6 +37,7 @@ def config() -> None:
 @config.command()
 @json_option
 @click.pass_obj
+@paged
 def show(session: Session, as_json: bool) -> None:
     """Show every setting as TOML, and the files that it is from."""
     settings = session.settings

@@ -10,6 +10,7 @@ from qtforge_host.api.doctor import diagnose, invalid_configuration, repair
 from qtforge_host.api.documents import DoctorDocument, Finding
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, state
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo
 from qtforge_host.config.settings import Settings
@@ -28,6 +29,7 @@ __all__ = ["doctor"]
 @json_option
 @journal_option
 @click.pass_obj
+@paged
 def doctor(session: Session, wants_repair: bool, as_json: bool) -> int:
     """Check the configuration, every record of every run, and the plugins. Imports no plugin.
 

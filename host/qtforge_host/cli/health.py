@@ -7,6 +7,7 @@ import click
 from qtforge_host.api.documents import BreakerRow, HealthDocument
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, run_async, state
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
@@ -17,6 +18,7 @@ __all__ = ["health"]
 @click.command()
 @json_option
 @click.pass_obj
+@paged
 def health(session: Session, as_json: bool) -> int:
     """Check the health of every active plugin. Exit code 1 when one is unhealthy.
 

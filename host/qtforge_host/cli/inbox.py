@@ -10,6 +10,7 @@ from qtforge_host import event_loop
 from qtforge_host.api.documents import InboxDocument, InboxRow
 from qtforge_host.api.store import open_store
 from qtforge_host.cli.output import json_option, print_json
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo, style
 
@@ -26,6 +27,7 @@ __all__ = ["inbox"]
 @json_option
 @journal_option
 @click.pass_obj
+@paged
 def inbox(
     session: Session, workflow: str | None, limit: int, after: str | None, as_json: bool
 ) -> None:

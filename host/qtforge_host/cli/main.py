@@ -118,6 +118,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 )
 @click.option("--safe-mode", is_flag=True, help="Start with the built-in plugins alone.")
 @click.option("--debug", is_flag=True, help="Show debug logs, and tracebacks of errors.")
+@click.option("--no-pager", is_flag=True, help="Print long output at once, without a pager.")
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
@@ -126,6 +127,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     help="How logs are written to standard error.",
 )
 @click.option(
+    "-V",
     "--version",
     is_flag=True,
     expose_value=False,
@@ -141,6 +143,7 @@ def cli(
     journal: str | None,
     safe_mode: bool,
     debug: bool,
+    no_pager: bool,
     log_format: LogFormat,
 ) -> None:
     """Find the installed plugins, wire them to one message bus, and run workflows over them."""
@@ -150,7 +153,12 @@ def cli(
     _refuse_deleted_folder()
     log_to_stderr(log_format, debug=debug)
     ctx.obj = Session(
-        config=config, state_dir=state_dir, journal=journal, safe_mode=safe_mode, debug=debug
+        config=config,
+        state_dir=state_dir,
+        journal=journal,
+        safe_mode=safe_mode,
+        debug=debug,
+        pager=not no_pager,
     )
 
 

@@ -11,6 +11,7 @@ from qtforge_host.api.documents import NodeDocument, NodeRow, Nodes
 from qtforge_host.api.nodes import open_nodes
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, state
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table, terminal_width, wrapped
@@ -28,6 +29,7 @@ def nodes() -> None:
 @json_option
 @journal_option
 @click.pass_obj
+@paged
 def list_nodes(session: Session, as_json: bool) -> None:
     """Show each process that takes runs or executes some. Imports no plugin."""
 
@@ -49,6 +51,8 @@ def list_nodes(session: Session, as_json: bool) -> None:
              ", ".join(each.pools), _when(each.since))
             for each in listed.nodes
         ),
+        whole=("SINCE",),
+        short=("POOLS", "HOST"),
     )  # fmt: skip
 
 
@@ -57,6 +61,7 @@ def list_nodes(session: Session, as_json: bool) -> None:
 @json_option
 @journal_option
 @click.pass_obj
+@paged
 def show(session: Session, name: str, as_json: bool) -> None:
     """Show a node with its plugins, and which of them only this node has."""
 

@@ -17,6 +17,7 @@ from qtforge_host.api.errors import NotFoundError
 from qtforge_host.api.plugins import installed_plugins, plugin_details, plugins_in
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, state
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
@@ -45,6 +46,7 @@ def plugins() -> None:
 @plugins.command("list")
 @json_option
 @click.pass_obj
+@paged
 def list_plugins(session: Session, as_json: bool) -> None:
     """Show every plugin found, its state, why, and the fix. Imports none of them."""
     _show(installed_plugins(session.settings), as_json)
@@ -54,6 +56,7 @@ def list_plugins(session: Session, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 @click.pass_obj
+@paged
 def info(session: Session, name: str, as_json: bool) -> None:
     """Show one plugin in detail. Does not import it."""
     resolution = resolve_installed(session.settings).resolution
@@ -153,6 +156,7 @@ def new(name: str, features: str, parent: Path, license_expression: str, as_json
 @json_option
 @journal_option
 @click.pass_obj
+@paged
 def check(session: Session, replay: bool, as_json: bool) -> int:
     """Start every plugin, and show its state.
 
@@ -186,6 +190,7 @@ def check(session: Session, replay: bool, as_json: bool) -> int:
 @plugins.command()
 @json_option
 @click.pass_obj
+@paged
 def commands(session: Session, as_json: bool) -> None:
     """List the commands that plugins contribute. Starts them."""
     from qtforge_host.app import Host
@@ -236,6 +241,7 @@ def _show(found: Plugins, as_json: bool) -> None:
             (state(each.state), each.name, each.version or "?", each.distribution)
             for each in found.plugins
         ),
+        short=("DISTRIBUTION",),
     )
     faults = [
         (f"{each.name} ({each.distribution})", each.reason, each.fix)

@@ -8,6 +8,7 @@ from qtforge_host import event_loop
 from qtforge_host.api.documents import PoolRow, Pools
 from qtforge_host.api.nodes import open_nodes
 from qtforge_host.cli.output import json_option, print_json, state
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
@@ -24,6 +25,7 @@ def pools() -> None:
 @json_option
 @journal_option
 @click.pass_obj
+@paged
 def list_pools(session: Session, as_json: bool) -> None:
     """Show each pool that has unfinished runs, that nodes serve, or that is paused."""
 

@@ -30,7 +30,12 @@ def print_rows(rows: Sequence[Routed], *, explain: bool) -> None:
     """Print a row for each file, then why, where that is asked for."""
     run = [] if all(row.dry_run for row in rows) else ["RUN"]
     header = ["STATE", "FILE", "TYPE", "TARGET", "CONFIDENCE", *run, "REASON"]
-    table(header, (_row(row) for row in rows))
+    table(
+        header,
+        (_row(row) for row in rows),
+        whole=("RUN",),
+        short=("TYPE", "TARGET"),
+    )
     for row in rows if explain else ():
         if row.decision:
             echo()

@@ -12,6 +12,7 @@ from qtforge_host import event_loop
 from qtforge_host.api.documents import PlannedRow, ScheduleDocument, ScheduleRow, ScheduleRuns
 from qtforge_host.api.extras import SCHEDULES, check_installed
 from qtforge_host.cli.output import json_option, print_json
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
@@ -35,6 +36,7 @@ def schedules() -> None:
 @json_option
 @journal_option
 @click.pass_obj
+@paged
 def list_schedules(session: Session, as_json: bool) -> None:
     """Show every schedule of the configuration, its next time and its last run."""
     found = _use(session, lambda client: client.list())
@@ -52,6 +54,7 @@ def list_schedules(session: Session, as_json: bool) -> None:
             for each in rows
         ),
         whole=("NEXT", "LAST RUN"),
+        short=("WORKFLOW", "WHEN"),
     )
 
 
@@ -60,6 +63,7 @@ def list_schedules(session: Session, as_json: bool) -> None:
 @json_option
 @journal_option
 @click.pass_obj
+@paged
 def show(session: Session, name: str, as_json: bool) -> None:
     """Show a schedule, the outcomes of its last planned times, and the next ones."""
     found = _use(session, lambda client: client.show(name))

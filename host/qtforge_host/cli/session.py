@@ -35,6 +35,7 @@ class Session:
         bus_url: ``--bus``, or None.
         safe_mode: ``--safe-mode``.
         debug: ``--debug``.
+        pager: Whether long output is shown in a pager: not ``--no-pager``.
         host: The running host, for the commands that plugins contribute; else None.
     """
 
@@ -44,6 +45,7 @@ class Session:
     bus_url: str | None = None
     safe_mode: bool = False
     debug: bool = False
+    pager: bool = True
     host: Host | None = None
     _settings: Settings | None = field(default=None, repr=False)
 

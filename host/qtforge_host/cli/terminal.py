@@ -39,6 +39,8 @@ _COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")
 # given can hold it, so a colour in it is the host's own.
 _MARK: Final = f"\x1b{secrets.token_hex(8)}"
 _STYLE: Final = re.compile(rf"{_MARK}(\[[0-9;]*m)")
+# What the host's own texts use instead where the output can't show a sign; as wide as it.
+_REPLACED: Final = str.maketrans({"…": "~", "→": ">", "└": "+"})
 _NAMES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -187,7 +189,20 @@ def raw(stream: TextIO) -> TextIO:
 
 
 def _write(shown: str, *, nl: bool = True, err: bool) -> None:
-    click.echo(shown, file=raw(sys.stderr if err else sys.stdout), nl=nl)
+    stream = raw(sys.stderr if err else sys.stdout)
+    click.echo(_encodable(shown, stream), file=stream, nl=nl)
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    """Return a text with what a stream can't encode as escapes: an old terminal is no error."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    if text.isascii():
+        return text
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_REPLACED).encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 def _marked(codes: str) -> str:

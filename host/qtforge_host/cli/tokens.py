@@ -8,6 +8,7 @@ import click
 
 from qtforge_host.api.documents import TokenCreated, TokenRevoked, TokenRow, Tokens
 from qtforge_host.cli.output import json_option, print_json, state
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.tables import table
@@ -66,6 +67,7 @@ def create(
 @tokens.command("list")
 @json_option
 @click.pass_obj
+@paged
 def list_tokens(session: Session, as_json: bool) -> None:
     """Show the tokens, without their texts."""
     store = TokenStore(session.settings.state_dir)
@@ -106,6 +108,8 @@ def list_tokens(session: Session, as_json: bool) -> None:
             )
             for each in rows
         ),
+        whole=("TOKEN", "CREATED", "EXPIRES"),
+        short=("NAME",),
     )
 
 

@@ -14,6 +14,7 @@ from qtforge_host.api.store import EXPORT_SUFFIX, open_store
 from qtforge_host.cli.drawing import write_graph
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, run_async, state
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo, echo_lines
@@ -30,6 +31,7 @@ def workflows() -> None:
 @workflows.command("list")
 @json_option
 @click.pass_obj
+@paged
 def list_workflows(session: Session, as_json: bool) -> None:
     """Show every workflow, and whether it can run."""
 
@@ -47,6 +49,8 @@ def list_workflows(session: Session, as_json: bool) -> None:
             (state(row.state), row.name, row.kind, row.version, row.source, row.description)
             for row in listed.workflows
         ),
+        short=("FROM", "DESCRIPTION"),
+        paths=("FROM",),
     )
     _print_problems(listed)
 
@@ -55,6 +59,7 @@ def list_workflows(session: Session, as_json: bool) -> None:
 @click.argument("name", metavar="NAME|FILE")
 @json_option
 @click.pass_obj
+@paged
 def show(session: Session, name: str, as_json: bool) -> None:
     """Show a workflow's definition."""
     workflow = _definition(session, name)
@@ -69,6 +74,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME|FILE...")
 @json_option
 @click.pass_obj
+@paged
 def validate(session: Session, names: tuple[str, ...], as_json: bool) -> int:
     """Check definitions: keys, types, stages, topics, expressions, requirements.
 
@@ -116,6 +122,7 @@ def graph(session: Session, name: str, language: Language | None, output: Path |
 @json_option
 @journal_option
 @click.pass_obj
+@paged
 def patches(session: Session, name: str, as_json: bool) -> None:
     """Show which changes of a workflow's code its unfinished runs do.
 
@@ -161,6 +168,7 @@ def patches(session: Session, name: str, as_json: bool) -> None:
 @json_option
 @journal_option
 @click.pass_obj
+@paged
 def replay(
     session: Session, names: tuple[str, ...], unfinished: bool, last: int | None, as_json: bool
 ) -> int:

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtforge_host.cli.tables import table_lines, wrapped
+from qtforge_host.cli.tables import shortened, table_lines, text_width, wrapped
 from qtforge_host.cli.terminal import plain, style
 
 _CELLS = st.lists(st.text("abc-/._é日 ", max_size=40), min_size=3, max_size=3)
@@ -86,6 +86,63 @@ def test_a_column_that_is_kept_whole_is_wrapped_only_where_nothing_else_helps() 
     assert max(map(len, table_lines(header, [row], 18, whole=[1]))) <= 18
 
 
+def test_the_least_important_columns_are_shortened_first_and_each_row_stays_one_line() -> None:
+    header, row = (
+        ["TOPIC", "MESSAGE", "ACCEPTS"],
+        ["a.topic", "a message of 28 characters..", "a" * 99],
+    )
+    assert table_lines(header, [row], 60, short=[2, 1])[1] == (
+        "a.topic  a message of 28 characters..  aaaaaaaaaaaaaaaaaaaa…"
+    )
+    assert table_lines(header, [row], 50, short=[2, 1])[1] == (
+        "a.topic  a message of 28 characters…  aaaaaaaaaaa…"
+    )
+
+
+@given(st.text("abc-/._é日e\u0301 ", min_size=1, max_size=40), st.integers(3, 50), st.booleans())
+def test_a_shortened_text_fits_and_is_its_beginning_or_its_end(
+    text: str, most: int, at_end: bool
+) -> None:
+    found = shortened(text, most, at_end=at_end)
+    assert text_width(found) <= most
+    if found != text:
+        kept = found[:-1] if at_end else found[1:]
+        assert text.startswith(kept) if at_end else text.endswith(kept)
+        assert (
+            text_width(found) >= most - 1
+        )  # a wide character may not fit where one column is left
+
+
+def test_a_path_is_shortened_at_its_beginning() -> None:
+    lines = table_lines(["FROM"], [["/srv/workflows/nightly.toml"]], 16, short=[0], paths=[0])
+    assert lines[1] == "…ws/nightly.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("日本", 4), ("e\u0301", 1), ("a\u200bb", 2), ("ﾊﾝ", 2), ("👍", 2), ("…", 1)],
+)
+def test_a_text_is_as_wide_as_the_terminal_shows_it(text: str, width: int) -> None:
+    assert text_width(text) == width
+
+
+def test_a_terminal_shows_no_empty_column_and_says_which_it_left_out(
+    environment: dict[str, str],
+) -> None:
+    shown = in_terminal(80, environment, "workflows", "list")
+    assert "FROM" not in shown[0]
+    assert shown[-1] == "left out: FROM; a wider terminal, a file or --json has it"
+    assert "left out" not in in_terminal(200, environment, "workflows", "list")[-1]
+    assert "WHY" not in in_terminal(80, environment, "health")[0]
+
+
+def test_a_terminal_without_unicode_shows_other_signs(environment: dict[str, str]) -> None:
+    ascii_only = {**environment, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    shown = in_terminal(80, ascii_only, "workflows", "list")
+    assert any("~" in line for line in shown)
+    assert all(line.isascii() for line in shown)
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_listing_fits_the_terminal(environment: dict[str, str], width: int) -> None:
     shown = in_terminal(width, environment, "workflows", "list")
@@ -106,7 +163,7 @@ def in_terminal(width: int, environment: dict[str, str], *words: str) -> list[st
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     command = [str(Path(sys.executable).with_name("qtforge-host")), *words]
-    env = {**environment, "NO_COLOR": "1"}
+    env = {"PAGER": "cat", **environment, "NO_COLOR": "1"}
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as child:
         os.close(theirs)
         shown = b""

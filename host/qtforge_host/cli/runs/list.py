@@ -12,6 +12,7 @@ from qtforge_host.api.documents import RunList, RunRow
 from qtforge_host.api.store import open_store
 from qtforge_host.api.tags import tags_of
 from qtforge_host.cli.output import json_option, print_json, state
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
@@ -61,6 +62,7 @@ _STATUSES: Final = (*get_args(RunStatus), "interrupted")
 @json_option
 @journal_option
 @click.pass_obj
+@paged
 def list_runs(
     session: Session,
     statuses: tuple[RunStatus | Literal["interrupted"], ...],

@@ -19,6 +19,7 @@ from qtforge_host.api.timeline import move_text, moves, timeline
 from qtforge_host.cli.drawing import write_graph
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json
+from qtforge_host.cli.pager import paged
 from qtforge_host.cli.report import print_run, run_lines
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.session import Session, journal_option
@@ -48,6 +49,7 @@ __all__ = ["show", "watch"]
 @json_option
 @journal_option
 @click.pass_obj
+@paged
 def show(
     session: Session,
     run: str,
