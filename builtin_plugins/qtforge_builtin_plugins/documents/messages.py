@@ -216,19 +216,19 @@ class InvoiceTax(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvoiceItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An item of an invoice: quantity times price is its amount.
+    """An item of an invoice: quantity times price is its amount, or it has only an amount.
 
     Attributes:
         description: Its words; may be empty.
-        quantity: Decimal text.
-        unit_price: Decimal text.
+        quantity: Decimal text; None for an item that has only an amount.
+        unit_price: Decimal text; None as for ``quantity``.
         amount: The price of all.
         evidence: Its line.
     """
 
     description: str
-    quantity: str
-    unit_price: str
+    quantity: str | None
+    unit_price: str | None
     amount: Amount
     evidence: str
 

@@ -19,6 +19,7 @@ from qtforge_builtin_plugins.documents.facts.fields import (
     find_fields,
 )
 from qtforge_builtin_plugins.documents.facts.ibans import iterate_ibans
+from qtforge_builtin_plugins.documents.facts.item_lists import complete_rows
 from qtforge_builtin_plugins.documents.facts.items import (
     Row,
     find_rows,
@@ -116,7 +117,7 @@ def find_invoice(
     if recipient is not None:
         evidence["customer"] = FactEvidence(text=f"To: {recipient}"[:200], line=0, confidence=0.5)
     bank = _bank(page, evidence)
-    kept = _items(rows, sums)
+    kept = _items(complete_rows(page, language, rows, sums), sums)
     return Invoice(
         number=_value(fields, "number"),
         date=_value(fields, "date"),
@@ -199,16 +200,20 @@ def _tax(line: SumLine, sums: Sums) -> InvoiceTax:
 
 
 def _items(rows: Sequence[Row], sums: Sums) -> list[Row]:
-    """Return the rows that are not sums, such as ``Tax 15% on 112.90 16.94``."""
-    used = {line.line for line in (*sums.taxes, sums.net, sums.total, sums.due, sums.paid) if line}
+    """Return the rows that are not sums, such as ``Tax 15% on 112.90 16.94``.
+
+    A row without the label of a sum stays one when the only item is the net sum, too.
+    """
+    chosen = (*sums.taxes, sums.net, sums.total, sums.due, sums.paid)
+    used = {line.line for line in chosen if line and (line.kind or line in sums.taxes)}
     return [row for row in rows if row.line not in used]
 
 
 def _item(row: Row, sums: Sums) -> InvoiceItem:
     return InvoiceItem(
         description=row.description,
-        quantity=format(row.quantity, "f"),
-        unit_price=format(row.price, "f"),
+        quantity=None if row.quantity is None else format(row.quantity, "f"),
+        unit_price=None if row.price is None else format(row.price, "f"),
         amount=Amount(
             text=row.amount.text,
             value=format(row.amount.value, "f"),

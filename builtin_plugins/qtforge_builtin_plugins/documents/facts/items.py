@@ -53,16 +53,16 @@ class Row:
     Attributes:
         line: The index of its line.
         description: Its words.
-        quantity: How many.
-        price: The price of one.
+        quantity: How many; None for an item that has only an amount.
+        price: The price of one; None as for ``quantity``.
         amount: The price of all.
         evidence: Its line.
     """
 
     line: int
     description: str
-    quantity: Decimal
-    price: Decimal
+    quantity: Decimal | None
+    price: Decimal | None
     amount: Money
     evidence: str
 

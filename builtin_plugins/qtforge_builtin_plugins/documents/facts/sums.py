@@ -19,6 +19,7 @@ from price_parser import Price
 from qtforge_builtin_plugins.documents.facts.amounts import CODES, SIGNS
 from qtforge_builtin_plugins.documents.facts.balances import choose_sums
 from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
+from qtforge_builtin_plugins.documents.facts.home_currencies import find_home_currency
 from qtforge_builtin_plugins.documents.facts.page import Page
 from qtforge_builtin_plugins.documents.facts.sum_lines import Money, SumLine, Sums
 
@@ -148,14 +149,6 @@ def find_money(
         )
     page.money[start, end] = found
     return found
-
-
-# A tax number or tax that only one country has, and its currency.
-_TILLS: Final = (
-    (r"(?<!\w)инн[ :№]*\d{10}", "RUB"),
-    (r"(?<!\w)(?:top)?kdv(?!\w)", "TRY"),
-    (r"(?<!\w)nip[ :]*\d{3}-?\d{3}-?\d{2}-?\d{2}", "PLN"),
-)
 
 
 def _is_word(text: str, start: int, sign: str) -> bool:
@@ -506,5 +499,4 @@ def _main_currency(page: Page, lines: Sequence[SumLine], language: str | None) -
     )
     if signs:
         return _currency(signs.most_common(1)[0][0], language)
-    # A till prints none where everybody knows it.
-    return next((code for word, code in _TILLS if re.search(word, page.folded)), None)
+    return find_home_currency(page.text)
