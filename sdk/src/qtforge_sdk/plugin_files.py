@@ -299,6 +299,8 @@ class LocalFiles:
                     try:
                         os.link(temporary, parts[-1], src_dir_fd=parent, dst_dir_fd=parent)
                     except FileExistsError:
+                        if _is_folder(parts[-1], parent):
+                            raise _no_file(name) from None
                         return False
                 else:
                     os.rename(temporary, parts[-1], src_dir_fd=parent, dst_dir_fd=parent)
@@ -398,10 +400,18 @@ class LocalFiles:
 
 
 def _is_link(name: str, folder: int) -> bool:
+    return stat.S_ISLNK(_mode(name, folder))
+
+
+def _is_folder(name: str, folder: int | None) -> bool:
+    return stat.S_ISDIR(_mode(name, folder))
+
+
+def _mode(name: str, folder: int | None) -> int:
     try:
-        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     except FileNotFoundError:
-        return False
+        return 0
 
 
 def _no_file(name: str) -> OperationError:
