@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := sorted({*given.parts} - PARTS.keys()):
         parser.error(f"there is no part {', '.join(unknown)}")
+    signal.signal(signal.SIGTERM, _end)
     failed = 0
     for name in given.parts or PARTS:
         part, begun = PARTS[name], time.monotonic()
@@ -37,6 +39,10 @@ def main() -> int:
                 _remove(folder)
         print(f"  {time.monotonic() - begun:.0f} s", flush=True)
     return 1 if failed else 0
+
+
+def _end(number: int, _frame: object) -> None:
+    sys.exit(128 + number)  # so that each part ends its workers and servers
 
 
 def _remove(folder: Path) -> None:

@@ -255,7 +255,7 @@ def _calls(cluster: Cluster, worker: Worker) -> Iterator[float]:
 def clocks(folder: Path, say: Say) -> None:
     """Run on three workers whose clocks differ by ten minutes; nothing is taken from the living."""
     program = shutil.which("faketime")
-    check(program is not None, "faketime is needed")
+    check(program is not None, "faketime is needed: apt-get install faketime")
     with cluster_on_postgresql(folder) as cluster:
         for offset in ("-5m", "+5m", ""):
             cluster.start(
