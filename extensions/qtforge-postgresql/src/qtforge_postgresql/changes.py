@@ -10,6 +10,7 @@ import msgspec
 
 from qtforge_postgresql.admissions import Key, give_place, store_keys, store_tags
 from qtforge_postgresql.group import Group, Write
+from qtforge_postgresql.periods import OPEN_FROM
 from qtforge_postgresql.texts import check_text, is_storable
 from qtforge_sdk.journal import Ownership, Posted, Publication, RunSecret, is_run_id
 from qtforge_sdk.journal_errors import (
@@ -115,12 +116,18 @@ _OLD_OF: Final = f"""SELECT key, run_id FROM {{s}}.runs
 _SUMS: Final = "SELECT DISTINCT sum FROM {s}.blob_refs WHERE run = ANY (%b::bigint[])"
 _LOCK_BLOBS: Final = """SELECT sum FROM {s}.blobs WHERE sum = ANY (%b::bytea[])
     FOR UPDATE SKIP LOCKED"""
-_PRUNE_RECORDS: Final = """WITH gone AS (
-        DELETE FROM {s}.records WHERE run = ANY (%b::bigint[]) RETURNING xact
+# Records of a closed period may be dropped with their table.
+_PRUNE_RECORDS: Final = (
+    """WITH those AS MATERIALIZED (
+        SELECT xact FROM {s}.records WHERE run = ANY (%b::bigint[])
     ), last AS (
-        SELECT xact FROM gone ORDER BY xact DESC LIMIT 1
+        SELECT xact FROM those ORDER BY xact DESC LIMIT 1
     )
-    UPDATE {s}.journal SET pruned = last.xact FROM last WHERE pruned < last.xact"""
+    UPDATE {s}.journal SET pruned = last.xact FROM last WHERE pruned < last.xact""",
+    f"DELETE FROM {{s}}.records WHERE run = ANY (%b::bigint[]) AND run >= {OPEN_FROM}",
+    f"""INSERT INTO {{s}}.gone (run) SELECT run FROM unnest(%b::bigint[]) AS given (run)
+        WHERE run < {OPEN_FROM} ON CONFLICT (run) DO NOTHING""",
+)
 _PRUNE: Final = tuple(
     f"DELETE FROM {{s}}.{table} WHERE {column} = ANY (%b::bigint[])"
     for table, column in (
@@ -418,8 +425,7 @@ def delete(run_ids: Sequence[str], ended_before: datetime.datetime) -> Change:
 def _delete(group: Group, rows: Sequence[tuple[int, str]]) -> None:
     if rows:
         keys = [key for key, _ in rows]
-        group.session.execute(_PRUNE_RECORDS, (keys,))
-        for statement in _PRUNE:
+        for statement in (*_PRUNE_RECORDS, *_PRUNE):
             group.session.execute(statement, (keys,))
         group.session.execute(_PRUNE_SECRETS, ([run_id for _, run_id in rows],))
 

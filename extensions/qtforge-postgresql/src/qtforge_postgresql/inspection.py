@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import psycopg
 
+from qtforge_postgresql.periods import table_of
 from qtforge_postgresql.queries import load_blob
 from qtforge_postgresql.schema import INDEXES, TABLES
 from qtforge_postgresql.session import Session
@@ -32,7 +33,9 @@ _RUNS: Final = "SELECT workflow, status, count(*) FROM {s}.runs GROUP BY workflo
 _MESSAGES: Final = "SELECT count(*), min(position) FROM {s}.arrivals"
 _MESSAGE: Final = "SELECT checksum, payload FROM {s}.inbox WHERE position = %s"
 _RECORDS: Final = """SELECT run, run_id, position, checksum, payload
-    FROM {s}.records LEFT JOIN {s}.runs ON key = run ORDER BY run, position"""
+    FROM {s}.records LEFT JOIN {s}.runs ON key = run
+    WHERE run_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM {s}.gone WHERE gone.run = records.run)
+    ORDER BY run, position"""
 _ROW: Final = f"SELECT key, {', '.join(COLUMNS)}, owner FROM {{s}}.runs WHERE key = %s"
 _WITHOUT_RECORDS: Final = """SELECT run_id FROM {s}.runs
     WHERE NOT EXISTS (SELECT 1 FROM {s}.records WHERE run = key)"""
@@ -48,6 +51,7 @@ _TIMERS: Final = "SELECT name, due FROM {s}.timers WHERE run = %s"
 _INBOX: Final = """SELECT run_id, position, message_id, checksum, payload
     FROM {s}.inbox LEFT JOIN {s}.runs ON key = run"""
 _PUBLICATIONS: Final = "SELECT position, message_id, checksum, payload FROM {s}.publications"
+_PERIODS: Final = "SELECT number FROM {s}.periods"
 _BLOBS: Final = "SELECT DISTINCT sum FROM {s}.blob_refs"
 _REFERRING: Final = """SELECT run_id FROM {s}.blob_refs LEFT JOIN {s}.runs ON key = run
     WHERE sum = %s"""
@@ -123,7 +127,8 @@ def _loader(session: Session) -> Callable[[bytes], bytes]:
 def _schema(session: Session) -> Iterator[Damage]:
     rows = session.rows(_OBJECTS)
     there = {name for name, kind, is_valid in rows if kind in ("r", "p", "i", "I") and is_valid}
-    for name in sorted((TABLES | INDEXES) - there):
+    periods = {table_of(number) for (number,) in session.rows(_PERIODS)}
+    for name in sorted((TABLES | INDEXES | periods) - there):
         yield Damage(what=f"the table or index '{name}' is missing, or not valid")
 
 

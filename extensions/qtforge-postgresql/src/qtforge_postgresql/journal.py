@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from qtforge_postgresql.contact import Contact
 from qtforge_postgresql.cursors import BEGINNING, parse_place
 from qtforge_postgresql.errors import storage_error
 from qtforge_postgresql.inspection import inspect, read_statistics
+from qtforge_postgresql.periods import begin_period, remove_gone
 from qtforge_postgresql.queries import LAST, Queries
 from qtforge_postgresql.repairing import repair
 from qtforge_postgresql.retried_reads import RetriedReads
@@ -78,6 +80,8 @@ T = TypeVar("T")
 _FIRST_LOOK_S: Final = 0.02  # before messages are looked for that wait for another transaction
 _LAST_LOOK_S: Final = 1.0
 _MOST_TAKEN: Final = 10_000  # runs in one transaction
+_TIDY_S: Final = 60.0  # between two looks at the tables, however often runs are deleted
+_GONE_WAITS_DAYS: Final = 1  # as long as the runs of a period are deleted by their age
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ class PostgresqlJournal:
         self._drop_log = DropLog()
         self._open: _Open | None = None
         self._look_again_s = _FIRST_LOOK_S
+        self._tidy_at_s = 0.0
 
     async def initialize(self) -> str:
         """Make the tables, or migrate older ones; see `SharedJournal`.
@@ -480,8 +485,10 @@ class PostgresqlJournal:
     async def prune(self, finished_before: datetime.datetime) -> int:
         """Delete old runs; see `Journal`."""
         count = 0
+        await self._alone(self._begin_period)
         while pruned := int(await self._write(changes.prune(finished_before))):
             count += pruned
+        await self._alone(lambda session: self._remove_gone(session, 0))
         while await self._write(changes.sweep_blobs()):
             pass
         await self._write(changes.sweep_secrets())
@@ -495,7 +502,18 @@ class PostgresqlJournal:
         for start in range(0, len(run_ids), changes.AT_ONCE):
             few = run_ids[start : start + changes.AT_ONCE]
             deleted += await self._write(changes.delete(few, ended_before))
+        now_s = time.monotonic()
+        if deleted and now_s >= self._tidy_at_s:
+            self._tidy_at_s = now_s + _TIDY_S
+            await self._alone(self._begin_period)
+            await self._alone(lambda session: self._remove_gone(session, _GONE_WAITS_DAYS))
         return deleted
+
+    def _begin_period(self, session: Session) -> None:
+        begin_period(session, self._address.schema)
+
+    def _remove_gone(self, session: Session, waits_days: int) -> None:
+        remove_gone(session, self._address.schema, waits_days=waits_days)
 
     async def export(self, run_id: str) -> bytes:
         """Return a run as an archive; see `Journal`."""

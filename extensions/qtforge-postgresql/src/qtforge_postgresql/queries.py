@@ -99,7 +99,12 @@ _STATE: Final = """SELECT era, pruned::text, pg_snapshot_xmax(pg_current_snapsho
         SELECT xact::text, id FROM {s}.records WHERE xact < pg_snapshot_xmin(pg_current_snapshot())
         ORDER BY records.xact DESC, id DESC LIMIT 1
     ) AS newest ON true
-    LEFT JOIN LATERAL (SELECT xact FROM {s}.records ORDER BY xact, id LIMIT 1) AS oldest ON true
+    LEFT JOIN LATERAL (
+        SELECT xact FROM {s}.records
+        WHERE pruned > %s::text::xid8
+            AND NOT EXISTS (SELECT 1 FROM {s}.gone WHERE gone.run = records.run)
+        ORDER BY xact, id LIMIT 1
+    ) AS oldest ON true
     LEFT JOIN LATERAL (
         SELECT xact::text, id, run_id, checksum, payload
         FROM {s}.records JOIN {s}.runs ON key = run
@@ -213,7 +218,7 @@ class Queries:
         key = None if run_id is None else self._key(run_id)
         begin = parse_place(after)
         _, xact, id_ = begin or BEGINNING
-        given = [str(xact), id_, *(() if key is None else (key,)), _bounded(limit)]
+        given = [str(xact), str(xact), id_, *(() if key is None else (key,)), _bounded(limit)]
         rows = self.session.rows(_ALL_PAGE if key is None else _RUN_PAGE, given)
         era, pruned, next_xact, newest_xact, newest_id, oldest = rows[0][:6]
         gap: Literal["", "pruned", "unknown"] = ""

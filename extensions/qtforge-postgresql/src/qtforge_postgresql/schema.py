@@ -6,6 +6,10 @@ they begin, so that a follower reads only below `pg_snapshot_xmin`: whatever is 
 and nothing new appears there. A counter of all records would order them too, but each append
 would wait for the one before it: half the appends a second, and none while a client that holds
 the counter is frozen.
+
+Runs that begin about the same time are a period, and the records of a period are in a table of
+their own, ``records_`` and its number: `qtforge_postgresql.periods`. The key of a run says which
+period it is of.
 """
 
 from __future__ import annotations
@@ -18,7 +22,10 @@ from qtforge_postgresql.address import Address
 from qtforge_postgresql.errors import JournalNotReadyError
 from qtforge_postgresql.session import Session
 
-__all__ = ["INDEXES", "TABLES", "VERSION", "migrate", "verify"]
+__all__ = ["INDEXES", "PERIOD_BITS", "TABLES", "VERSION", "lock_schema", "migrate", "verify"]
+
+PERIOD_BITS: Final = 40
+"""The keys of a period's runs are its number, shifted by so many bits, and what comes after."""
 
 _TABLES: Final = (
     # One row. ``era`` counts the servers that the tables have been on: numbers of transactions
@@ -215,6 +222,37 @@ _RUN_KEYS: Final = (
     """CREATE INDEX runs_by_tag ON {s}.runs USING gin (tags jsonb_path_ops)
         WHERE tags <> '{{}}'""",
 )
+_PERIODS: Final = (
+    "ALTER TABLE {s}.records RENAME TO records_0",
+    "ALTER INDEX {s}.records_pkey RENAME TO records_0_pkey",
+    "ALTER INDEX {s}.records_in_order RENAME TO records_0_in_order",
+    # Tables of a partitioned one have no identity before PostgreSQL 17.
+    "CREATE SEQUENCE {s}.record_ids",
+    """SELECT setval('{s}.record_ids', nextval(pg_get_serial_sequence('{s}.records_0', 'id')))""",
+    "ALTER TABLE {s}.records_0 ALTER COLUMN id DROP IDENTITY",
+    """CREATE TABLE {s}.records (
+        run bigint NOT NULL,
+        position bigint NOT NULL,
+        xact xid8 NOT NULL DEFAULT pg_current_xact_id(),
+        id bigint NOT NULL DEFAULT nextval('{s}.record_ids'),
+        checksum bigint NOT NULL,
+        payload bytea NOT NULL,
+        PRIMARY KEY (run, position)
+    ) PARTITION BY RANGE (run)""",
+    "CREATE INDEX records_in_order ON {s}.records (xact, id)",
+    f"""ALTER TABLE {{s}}.records ATTACH PARTITION {{s}}.records_0
+        FOR VALUES FROM (MINVALUE) TO ({1 << PERIOD_BITS})""",
+    """CREATE TABLE {s}.periods (
+        number bigint PRIMARY KEY,
+        opened timestamptz NOT NULL DEFAULT clock_timestamp()
+    )""",
+    "INSERT INTO {s}.periods (number) VALUES (0)",
+    # Runs of closed periods that were deleted, and whose records are still there.
+    """CREATE TABLE {s}.gone (
+        run bigint PRIMARY KEY,
+        since timestamptz NOT NULL DEFAULT clock_timestamp()
+    )""",
+)
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
     _RESTING,
@@ -222,6 +260,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _LIMITS,
     _KEPT,
     _RUN_KEYS,
+    _PERIODS,
 )
 """The statements at index n migrate from version n to version n + 1."""
 VERSION: Final = len(_MIGRATIONS)
@@ -275,7 +314,7 @@ def migrate(session: Session, address: Address) -> str:
     with session.transaction():
         execute(b"SET LOCAL statement_timeout = 0")
         execute(b"SET LOCAL lock_timeout = '60s'")
-        execute(_LOCK, (address.schema,))
+        lock_schema(session, address.schema)
         has_schema = execute(_HAS_SCHEMA, (address.schema,)).fetchone()
         if not (has_schema and has_schema[0]):
             session.execute("CREATE SCHEMA {s}")
@@ -300,6 +339,11 @@ def migrate(session: Session, address: Address) -> str:
     if adopted:
         return f"adopted {address.shown}, which was restored from another server"
     return f"{address.shown} has version {VERSION} already"
+
+
+def lock_schema(session: Session, schema: str) -> None:
+    """Keep others from changing the tables until the end of the transaction."""
+    session.connection.execute(_LOCK, (schema,))
 
 
 def verify(session: Session, address: Address) -> None:
