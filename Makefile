@@ -4,6 +4,7 @@
 # make chaos kills workers, crashes PostgreSQL and cuts networks, and checks every run
 # make bench prints how fast it is, beside its peers
 # make accuracy prints how much of the documents' facts is read right
+# make docs  builds the documentation's site into build/site
 # make bench-compare BASE=commit prints how fast it is, beside an earlier commit
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 STATE := $(VENV)/state
 EXTENSIONS := $(foreach file,$(wildcard extensions/*/pyproject.toml),-e ./$(dir $(file)))
 
-.PHONY: run test tests soak chaos lint ruff types accuracy bench bench-compare clean
+.PHONY: run test tests soak chaos lint ruff types accuracy docs bench bench-compare clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -57,6 +58,9 @@ chaos: $(VENV)/.dev
 
 accuracy: $(VENV)/.dev
 	$(BIN)/python -m tools.accuracy
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m tools.site
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

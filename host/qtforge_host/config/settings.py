@@ -79,7 +79,13 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _PluginTable(msgspec.Struct, frozen=True, kw_only=True):
-    """The table ``[plugins.NAME]`` of the file; None for a key that is absent."""
+    """The table ``[plugins.NAME]`` of the file; None for a key that is absent.
+
+    Attributes:
+        enabled: Whether the plugin may load.
+        distribution: The only distribution that may provide it.
+        config: The plugin's own table, which its ``Config`` validates.
+    """
 
     enabled: bool | None = None
     distribution: str | None = None
