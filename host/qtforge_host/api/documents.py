@@ -270,6 +270,7 @@ class RunDocument(WatchedRun, frozen=True, kw_only=True):
 
     path: list[PathEntry] | msgspec.UnsetType = msgspec.UNSET
     held_by: list[str]
+    input: Any
     history: list[HistoryEntry]
     omitted: int | msgspec.UnsetType = msgspec.UNSET
 

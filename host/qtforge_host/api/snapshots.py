@@ -136,6 +136,7 @@ class RunSnapshot:
             **self._facts(),
             path=path,
             held_by=list(self.held_by),
+            input=_plain(self.state.input),
             history=history,
             omitted=omitted,
         )

@@ -45,7 +45,7 @@ def table(
         whole: The titles of columns such as times, which are wrapped only where nothing else
             helps.
         short: The titles of columns that are shortened where the table is too wide, the least
-            important first.
+            important first; those that are in ``whole`` too are never left out.
         paths: The titles of those of them of which the end is shown, not the beginning.
     """
     cells = [list(row) for row in rows]
@@ -56,7 +56,8 @@ def table(
     if most is not None:
         if cells:
             shown = [at for at in shown if any(row[at] for row in cells)]
-        hidden = _left_out(header, cells, most, shown, [at for at in optional if at in shown])
+        may_go = [at for at in optional if at in shown and header[at] not in whole]
+        hidden = _left_out(header, cells, most, shown, may_go)
         shown = [at for at in shown if at not in hidden]
     for line in table_lines(
         [style(header[at], bold=True) for at in shown],

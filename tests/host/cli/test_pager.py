@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import struct
-import subprocess
 import sys
-import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.host.cli.terminals import in_terminal
 
 Terminal = Callable[..., tuple[int, str]]
-COMMAND = str(Path(sys.executable).with_name("qtforge-host"))
 
 
 @pytest.fixture
@@ -36,21 +30,7 @@ def terminal(environment: dict[str, str]) -> Terminal:
     """Run a command in a terminal of so many lines; return its exit code and what it shows."""
 
     def run(*words: str, lines: int = 10, **variables: str) -> tuple[int, str]:
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, 80, 0, 0))
-        env = {**environment, "NO_COLOR": "1", "TERM": "xterm", **variables}
-        with subprocess.Popen(
-            [COMMAND, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=env
-        ) as child:
-            os.close(theirs)
-            shown = b""
-            while True:
-                try:
-                    shown += os.read(ours, 65536) or b""
-                except OSError:  # how Linux says that nobody writes any more
-                    break
-            os.close(ours)
-            return child.wait(60), shown.decode().replace("\r\n", "\n")
+        return in_terminal({**environment, **variables}, *words, lines=lines)
 
     return run
 

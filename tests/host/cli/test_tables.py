@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.host.cli.terminals import in_terminal
 
 from qtforge_host.cli.tables import shortened, table_lines, text_width, wrapped
 from qtforge_host.cli.terminal import plain, style
@@ -129,23 +122,23 @@ def test_a_text_is_as_wide_as_the_terminal_shows_it(text: str, width: int) -> No
 def test_a_terminal_shows_no_empty_column_and_says_which_it_left_out(
     environment: dict[str, str],
 ) -> None:
-    shown = in_terminal(80, environment, "workflows", "list")
+    shown = shown_in(80, environment, "workflows", "list")
     assert "FROM" not in shown[0]
     assert shown[-1] == "left out: FROM; a wider terminal, a file or --json has it"
-    assert "left out" not in in_terminal(200, environment, "workflows", "list")[-1]
-    assert "WHY" not in in_terminal(80, environment, "health")[0]
+    assert "left out" not in shown_in(200, environment, "workflows", "list")[-1]
+    assert "WHY" not in shown_in(80, environment, "health")[0]
 
 
 def test_a_terminal_without_unicode_shows_other_signs(environment: dict[str, str]) -> None:
     ascii_only = {**environment, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    shown = in_terminal(80, ascii_only, "workflows", "list")
+    shown = shown_in(80, ascii_only, "workflows", "list")
     assert any("~" in line for line in shown)
     assert all(line.isascii() for line in shown)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_listing_fits_the_terminal(environment: dict[str, str], width: int) -> None:
-    shown = in_terminal(width, environment, "workflows", "list")
+    shown = shown_in(width, environment, "workflows", "list")
     assert shown[0].split()[:2] == ["STATE", "WORKFLOW"]
     assert len(shown) > 5
     assert max(map(len, shown)) <= width
@@ -158,24 +151,10 @@ def test_a_listing_in_a_file_is_complete(cli: Any) -> None:
     assert any("data-aggregation.toml" in line for line in rows)
 
 
-def in_terminal(width: int, environment: dict[str, str], *words: str) -> list[str]:
+def shown_in(width: int, environment: dict[str, str], *words: str) -> list[str]:
     """Return the lines that a command prints in a terminal of that width."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-    command = [str(Path(sys.executable).with_name("qtforge-host")), *words]
-    env = {"PAGER": "cat", **environment, "NO_COLOR": "1"}
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as child:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:  # how Linux says that nobody writes any more
-                break
-            shown += piece
-        os.close(ours)
-        assert child.wait(60) == 0
-    text = shown.decode().replace("\r\n", "\n")
+    code, text = in_terminal(environment, *words, columns=width)
+    assert code == 0
     return [plain_of(line) for line in text.splitlines()]
 
 

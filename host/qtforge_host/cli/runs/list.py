@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
 import click
@@ -13,9 +14,10 @@ from qtforge_host.api.store import open_store
 from qtforge_host.api.tags import tags_of
 from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.pager import paged
+from qtforge_host.cli.runs.rows import brief_time, folded, short_ids, tree
 from qtforge_host.cli.session import Session, journal_option
-from qtforge_host.cli.tables import table
-from qtforge_host.cli.terminal import echo
+from qtforge_host.cli.tables import table, terminal_width
+from qtforge_host.cli.terminal import echo, style
 from qtforge_host.clock import in_utc
 from qtforge_sdk.durations import seconds
 from qtforge_sdk.runs import RunStatus
@@ -59,6 +61,10 @@ _STATUSES: Final = (*get_args(RunStatus), "interrupted")
     "--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True,
     help="At most so many.",
 )  # fmt: skip
+@click.option(
+    "--all", "every_run", is_flag=True,
+    help="On a terminal: also the runs that others in the list have started, beneath them.",
+)  # fmt: skip
 @json_option
 @journal_option
 @click.pass_obj
@@ -76,9 +82,13 @@ def list_runs(
     since: str | None,
     until: str | None,
     limit: int,
+    every_run: bool,
     as_json: bool,
 ) -> None:
     """Show runs, newest first. Imports no plugin.
+
+    A terminal shows the ids as short as other commands take them, and folds the runs that a
+    run in the list has started; a file has every run, and whole ids.
 
     A run is 'interrupted' when the process that executed it has died: 'runs resume' resumes it.
     """
@@ -110,7 +120,15 @@ def list_runs(
         restricted = any(given) or since or until
         echo("no such run" if restricted else "there is no run yet")
         return
-    titled = any(each.title for each in listed.runs)
+    if terminal_width() is None:
+        _print_whole(listed.runs)
+    else:
+        _print_briefly(listed.runs, every_run=every_run)
+
+
+def _print_whole(runs: Sequence[RunRow]) -> None:
+    """Print every run with all that is known of it, for a file or another program."""
+    titled = any(each.title for each in runs)
     table(
         ("STATE", "RUN", "WORKFLOW", "STARTED", "TOOK", "NOW", *(("TITLE",) if titled else ())),
         (
@@ -123,9 +141,37 @@ def list_runs(
                 _now(each),
                 *((each.title,) if titled else ()),
             )
-            for each in listed.runs
+            for each in runs
         ),
     )
+
+
+def _print_briefly(runs: Sequence[RunRow], *, every_run: bool) -> None:
+    """Print runs for a terminal: with short ids, children folded or beneath their parents."""
+    names = short_ids(each.run_id for each in runs)
+    now = datetime.datetime.now(datetime.UTC)
+    if every_run:
+        rows = [(each, "  " * (depth - 1) + "└ " * bool(depth), "") for each, depth in tree(runs)]
+    else:
+        rows = [(each, "", f" +{count}" if count else "") for each, count in folded(runs)]
+    table(
+        ("STATE", "RUN", "WORKFLOW", "STARTED", "TOOK/NOW", "TITLE"),
+        (
+            (
+                state(each.status),
+                names[each.run_id],
+                f"{before}{each.workflow}{after}",
+                brief_time(each.started_at, now),
+                _took(each) or _now(each),
+                each.title,
+            )
+            for each, before, after in rows
+        ),
+        whole=("RUN", "STARTED", "TOOK/NOW"),
+        short=("TITLE", "TOOK/NOW"),
+    )
+    if len(rows) < len(runs):
+        echo(style("+N: so many runs that it has started; --all shows them", dim=True))
 
 
 def _instant(option: str, text: str | None) -> datetime.datetime | None:

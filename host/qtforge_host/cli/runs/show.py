@@ -22,6 +22,7 @@ from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.pager import paged
 from qtforge_host.cli.report import print_run, run_lines
 from qtforge_host.cli.runs.options import duration_option
+from qtforge_host.cli.runs.values import value_lines
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.terminal import echo, rendered, style
 from qtforge_host.runs.state import RunState
@@ -33,6 +34,9 @@ __all__ = ["show", "watch"]
 
 @click.command()
 @click.argument("run")
+@click.option(
+    "--full", is_flag=True, help="Print its input, the result of each stage and its own whole."
+)
 @click.option("--records", "raw", is_flag=True, help="Print every record as a line of JSON.")
 @click.option(
     "--graph",
@@ -53,12 +57,13 @@ __all__ = ["show", "watch"]
 def show(
     session: Session,
     run: str,
+    full: bool,
     raw: bool,
     language: Language | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Show a run: its stages or its state, and its history."""
+    """Show a run: its stages or its state, its input and result, and its history."""
     if output is not None and language is None:
         raise click.UsageError("-o goes with --graph")
     if raw and language is None:
@@ -76,7 +81,7 @@ def show(
     elif as_json:
         print_json(seen.document())
     else:
-        _print(seen)
+        _print(seen, full=full)
 
 
 @click.command()
@@ -157,12 +162,14 @@ def _line(entry: HistoryEntry) -> str:
     return f"{style(f'+{entry.after_s:.3f} s', dim=True)}  {text}{fix}"
 
 
-def _print(seen: RunSnapshot) -> None:
+def _print(seen: RunSnapshot, *, full: bool) -> None:
     for each in run_lines(
         seen.state, status=seen.status, offers=seen.offers, tags=seen.tags, held_by=seen.held_by
     ):
         echo(each)
     _say_interrupted(seen)
+    for line in _values(seen.state, full=full):
+        echo(line)
     path = list(moves(seen.records))
     if path:
         echo()
@@ -179,6 +186,14 @@ def _print(seen: RunSnapshot) -> None:
         echo(f"  ... {seen.omitted:,} earlier records; --records prints all")
     for entry in timeline(seen.records, seen.state.started_at):
         echo(f"  {_line(entry)}")
+
+
+def _values(run: RunState, *, full: bool) -> Iterator[str]:
+    """Give the lines of a run's input and result, and with ``full`` those of its steps."""
+    steps = [(f"result of {each.name}", each.data) for each in run.steps.values()] if full else []
+    for title, value in (("input", run.input), *steps, ("result", run.result)):
+        lines = list(value_lines(title, value, full=full))
+        yield from ["", *lines] if lines else []
 
 
 def _say_interrupted(seen: RunSnapshot) -> None:
