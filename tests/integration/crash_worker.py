@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
@@ -127,6 +128,7 @@ class Effects(Plugin):
     """Does things that a file remembers."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.path = folder / "effects"
         self.journal: Journal
 
@@ -144,6 +146,19 @@ class Effects(Plugin):
         key = self._do(context)
         await asyncio.sleep(0.002)
         return {"key": key}
+
+    @operation("crash.stay")
+    async def stay(self, message: Mapping[str, Any], context: OperationContext) -> None:
+        """Note that the run has begun, and end when the file ``until`` is there."""
+        line = f"{time.time_ns()} {context.run_id}\n"
+        file = os.open(self.folder / "stays", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(file, line.encode())
+        finally:
+            os.close(file)
+        await asyncio.sleep(0.005)
+        while not (self.folder / message.get("until", "")).exists():  # noqa: ASYNC110 - a process
+            await asyncio.sleep(0.02)
 
     @operation("crash.extend")
     async def extend(self, message: Mapping[str, Any], context: OperationContext) -> AmendingAnswer:
@@ -199,9 +214,10 @@ async def process(
     *,
     named: Callable[[str], Workflow] = unknown,
     owners: bool = False,
-) -> AsyncIterator[tuple[Engine, SqliteJournal]]:
-    """Open the journal and an engine on it, with a real bus."""
-    journal = SqliteJournal(folder / "state")
+    shared: Journal | None = None,
+) -> AsyncIterator[tuple[Engine, Journal]]:
+    """Open a journal, in SQLite unless one is given, and an engine on it, with a real bus."""
+    journal: Journal = SqliteJournal(folder / "state") if shared is None else shared
     await journal.open()
     parts = HostParts(Settings(config_path=folder / "config.toml", state_dir=folder / "state"))
     effects = Effects(folder)

@@ -33,7 +33,7 @@ _MESSAGES: Final = "SELECT count(*), min(position) FROM arrivals"
 _MESSAGE: Final = "SELECT checksum, payload FROM inbox WHERE position = ?"
 _RECORDS: Final = """SELECT run, position, checksum, payload FROM records
     WHERE run <> 0 ORDER BY run, position"""
-_ROWS: Final = f"SELECT key, {', '.join(COLUMNS)}, owner FROM runs"  # noqa: S608 - of constants
+_ROWS: Final = f"SELECT key, {', '.join(COLUMNS)} FROM runs"  # noqa: S608 - of constants
 _SCHEMA: Final = """SELECT name, sql FROM sqlite_master
     WHERE name NOT LIKE 'sqlite_stat%' AND name <> 'sqlite_sequence'"""
 _SEQUENCES: Final = """SELECT name, seq FROM sqlite_sequence

@@ -15,7 +15,7 @@ from qtforge_sdk.journal_kit.jobs import Change
 
 __all__ = ["repair"]
 
-_ROW: Final = f"SELECT key, {', '.join(COLUMNS)}, owner FROM runs WHERE key = ?"  # noqa: S608
+_ROW: Final = f"SELECT key, {', '.join(COLUMNS)} FROM runs WHERE key = ?"  # noqa: S608
 _UPDATE: Final = f"UPDATE runs SET {', '.join(f'{each} = ?' for each in COLUMNS)} WHERE key = ?"  # noqa: S608
 _INSERT: Final = f"""INSERT INTO runs ({", ".join(COLUMNS)}, key, epoch)
     VALUES ({", ".join("?" * len(COLUMNS))}, ?, ?)"""  # noqa: S608
@@ -84,11 +84,6 @@ def _row(group: GroupCommit, run: ExpectedRow, say: Callable[[Repair], None]) ->
         connection.execute(_UPDATE, (*run.values, run.key))
         say(Repair(what=f"its row was corrected: {', '.join(wrong)}", run_id=run_id))
     if run.values[5] is not None:
-        cursor = connection.execute(
-            "UPDATE runs SET owner = NULL WHERE key = ? AND owner IS NOT NULL", (run.key,)
-        )
-        if cursor.rowcount:
-            say(Repair(what="it has ended, and its owner was removed", run_id=run_id))
         return
     timers, messages = missing_rows(connection, run)
     for name, due in timers.items():

@@ -297,7 +297,15 @@ class ActiveRuns:
         async def on_started(run_id: str) -> None:
             started.set_result(run_id)
 
-        task = self.spawn(execute(on_started))
+        def on_done(task: asyncio.Task[Any]) -> None:
+            if started.done():
+                self._task_done(task)
+            else:  # the caller gets its error
+                self._tasks.discard(task)
+
+        task = asyncio.ensure_future(execute(on_started))
+        self._tasks.add(task)
+        task.add_done_callback(on_done)
         await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():
             task.result()  # raises why

@@ -127,7 +127,6 @@ REPAIRABLE = {
     "DELETE FROM S.arrivals": "would not be handled",
     "INSERT INTO S.timers VALUES (999, 't', 1)": "belongs to nothing that waits",
     "INSERT INTO S.arrivals VALUES (999, 1)": "belongs to nothing that waits",
-    "UPDATE S.runs SET owner = 'x' WHERE run_id = 'done'": "has an owner",
 }
 
 

@@ -18,6 +18,7 @@ from tests.shared_limits import (
     limits_hold,
     places_of_the_dead_are_free,
 )
+from tests.shared_places import one_gets_the_last_place
 
 from qtforge_sdk.journal import JournalSettings
 
@@ -45,3 +46,9 @@ def test_the_places_of_a_worker_that_was_killed_are_free_after_its_lease(limited
 
 def test_a_breaker_that_one_worker_opens_is_open_for_another(limited: Serving) -> None:
     breakers_hold(limited)
+
+
+def test_of_several_processes_one_gets_the_last_place_of_a_key(
+    journal_settings: JournalSettings, tmp_path: Path
+) -> None:
+    one_gets_the_last_place(tmp_path, journal_settings.url or "")

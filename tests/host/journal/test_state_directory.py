@@ -465,7 +465,6 @@ HARMS = {
     "a name": ["UPDATE runs SET run_id = 'ruN-003' WHERE run_id = 'run-003'"],
     "a start": ["UPDATE runs SET started_at = started_at + 1 WHERE key = 4"],
     "an end": ["UPDATE runs SET finished_at = NULL WHERE key = 4"],
-    "an owner of an ended run": ["UPDATE runs SET owner = 'x' WHERE key = 4"],
     "a row": ["DELETE FROM runs WHERE key = 4"],
     "all rows": ["DELETE FROM runs"],
     "a message that waits": ["DELETE FROM arrivals"],

@@ -36,7 +36,7 @@ _RECORDS: Final = """SELECT run, run_id, position, checksum, payload
     FROM {s}.records LEFT JOIN {s}.runs ON key = run
     WHERE run_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM {s}.gone WHERE gone.run = records.run)
     ORDER BY run, position"""
-_ROW: Final = f"SELECT key, {', '.join(COLUMNS)}, owner FROM {{s}}.runs WHERE key = %s"
+_ROW: Final = f"SELECT key, {', '.join(COLUMNS)} FROM {{s}}.runs WHERE key = %s"
 _WITHOUT_RECORDS: Final = """SELECT run_id FROM {s}.runs
     WHERE NOT EXISTS (SELECT 1 FROM {s}.records WHERE run = key)"""
 _STRAY: Final = """SELECT run_id, 'timers' FROM {s}.timers LEFT JOIN {s}.runs ON key = run
@@ -112,7 +112,7 @@ def missing_rows(session: Session, run: ExpectedRow) -> tuple[dict[str, int], li
 
 
 def row_of(session: Session, run: ExpectedRow) -> tuple[Any, ...] | None:
-    """Return a run's row: its key, `COLUMNS`, and its owner; None where there is none."""
+    """Return a run's row: its key and `COLUMNS`; None where there is none."""
     row: tuple[Any, ...] | None = session.row(_ROW, (run.key,))
     return row
 

@@ -82,11 +82,6 @@ def _row(group: Group, run: ExpectedRow, say: Callable[[Repair], None]) -> None:
         session.execute(_UPDATE, (*run.values, run.key))
         say(Repair(what=f"its row was corrected: {', '.join(wrong)}", run_id=run_id))
     if run.values[5] is not None:
-        done = session.execute(
-            "UPDATE {s}.runs SET owner = NULL WHERE key = %s AND owner IS NOT NULL", (run.key,)
-        )
-        if done.rowcount:
-            say(Repair(what="it has ended, and its owner was removed", run_id=run_id))
         return
     timers, messages = missing_rows(session, run)
     for name, due in timers.items():

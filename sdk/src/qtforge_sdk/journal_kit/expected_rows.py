@@ -94,9 +94,9 @@ class ExpectedRow:
         """Return the names of the columns of the run's row that differ from its records.
 
         Args:
-            row: The row: its key, `COLUMNS`, and its owner.
+            row: The row: its key and `COLUMNS`.
         """
-        there = zip(COLUMNS, self.values, row[1:], strict=False)
+        there = zip(COLUMNS, self.values, row[1:], strict=True)
         return [
             column
             for column, wanted, is_ in there
@@ -109,8 +109,6 @@ class ExpectedRow:
         if wrong:
             what = f"its row does not fit its records: {', '.join(wrong)}"
             yield Damage(what=what, run_id=self.run_id)
-        elif self.values[5] is not None and row[-1] is not None:
-            yield Damage(what="it has ended, and has an owner", run_id=self.run_id)
 
     def missing_timers(self, there: Mapping[str, int]) -> dict[str, int]:
         """Return the timers for which a waiting run has no row, or another one."""

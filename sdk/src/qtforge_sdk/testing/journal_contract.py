@@ -328,6 +328,19 @@ class OwnershipContract:
         assert steps_of(await first.records("run")) == ["a", "c"]
 
     @scenario
+    async def test_a_run_that_has_ended_may_have_an_owner_also_one_that_has_died(
+        self, journals: Journals
+    ) -> None:
+        first, second = await journals.open(), await journals.open()
+        await keep(first, started(), finished())
+        await first.claim("run")  # to open it again
+        assert not await second.check()
+        await first.close()
+        assert not await second.check()
+        assert not await second.unfinished()
+        assert (await second.claim("run")).epoch == 3
+
+    @scenario
     async def test_a_run_goes_back_and_forth_and_its_records_stay_in_order(
         self, journals: Journals
     ) -> None:
