@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["FORMS", "find_companies", "has_form", "without_form"]
+__all__ = ["FORMS", "find_companies", "has_form", "without_form", "without_partners"]
 
 # Longer forms come first. Each is a whole word, with the full stop that may follow it.
 FORMS: Final = (
@@ -27,7 +27,9 @@ FORMS: Final = (
     r"|P\.?L\.?C\.?|plc|L\.?L\.?C\.?|Inc\.?|Incorporated|Corp\.?|Corporation|L\.?P\.?"
     r"|DAC|CLG|CIC|N\.?A\.?"
     r"|S\.?A\.?R\.?L\.?|SASU|S\.?A\.?S\.?|E\.?U\.?R\.?L\.?|SNC|SCI|SCOP|SPRL|ASBL"
-    r"|S\.?L\.?U\.?|S\.?L\.?L\.?|S\.?L\.?P\.?|S\.?A\.?U\.?|S\. ?Coop\.?|S\.?L\.?"
+    r"|S\.?L\.?U\.?|S\.?L\.?L\.?|S\.?L\.?P\.?|S\.?A\.?U\.?"
+    r"|S\. ?C[oO][oO][pP]\.?(?: ?(?:And|AND|Mad|V|Galega)\.)?"
+    r"|S\.A\.T\.|A\.I\.E\.|U\.T\.E\.|S\.?L\.?"
     r"|S\.?r\.?l\.?s\.?|S\.?[rR]\.?[lL]\.?|S\.?[pP]\.?[aA]\.?|S\.?n\.?c\.?|S\.?a\.?s\.?|S\.?a\.?p\.?a\.?"
     r"|S\.? ?c\.? ?(?:a\.? ?)?r\.? ?l\.?|S\.?t\.?p\.? a ?r\.? ?l\.?|Soc\. Coop\.?"
     r"|Società [Ss]emplice|S\.C\.|C\.B\."
@@ -42,7 +44,7 @@ FORMS: Final = (
     r"|S\.?A\.?|AŞ|KK|Co\.?|& Co\.?|Company|Cooperative"
 )
 _RUSSIAN: Final = (
-    r"(?:ООО|ОАО|ПАО|ЗАО|НАО|АО|ГУП|МУП|ФГУП|АНО|НКО|ТОО|ЧУП|ТСЖ"
+    r"(?:ООО|ОАО|ПАО|ЗАО|НАО|АО|ГУП|МУП|ФГУП|АНО|НКО|ТОО|ЧУП|ТСЖ|ТСН|СНТ|ГСК|ЖСК|КФХ|ДНП"
     r"|МБОУ|ГБОУ|ФГБОУ|МБУ|ГБУ|ФГБУ|МКУ|ФГАОУ"
     r"|Общество с ограниченной ответственностью|(?:Публичное |Закрытое |Открытое )?"
     r"[Аа]кционерное общество)"
@@ -58,16 +60,33 @@ _SMALL: Final = (
     r"(?:and|of|the|for|und|für|de|du|des|la|le|les|del|della|delle|dei|di|do|da|dos|das|e|y|et|en"
     r"|van|der|den|ved|ve|i|och|og|w|do|na|de la|de los|d'|l')"
 )
+# The partners of an Italian company: S.a.s. di Rossi Anna & C.
+_PARTNERS: Final = (
+    rf"(?:F\.lli[ ])?{_CAPITAL}[\w'’.]*(?:[ ](?:e[ ]|&[ ]|d[iae][ ])?{_CAPITAL}[\w'’.]*){{0,6}}"
+)
 _COMPANY: Final = re.compile(
     rf"(?P<name>(?<![\w@.-]){_WORD}(?:[ \u00a0](?:{_WORD}|{_SMALL})){{0,7}}?"
-    rf",?[ \u00a0](?P<form>{FORMS}))(?![\w@&])"
+    rf",?[ \u00a0](?P<form>{FORMS})(?:[ ](?:di|dei)[ ]{_PARTNERS})?)(?![\w@&]|-[a-z])"
     rf"|(?<!\w)(?P<russian>{_RUSSIAN})(?!\w)"
 )
-_FORM_AT_END: Final = re.compile(rf"[ \u00a0,]+(?:{FORMS})$")
+_PARTNERS_AT_END: Final = re.compile(
+    rf"(?<=[ \u00a0,])((?:S\.?[an]\.?[sc]\.?|SAS|SNC))[ ]d(?:i|ei)[ ]{_PARTNERS}$"
+)
+_FORM_AT_END: Final = re.compile(
+    rf"[ \u00a0,]+(?:{FORMS}|(?:S\.?[an]\.?[sc]\.?|SAS|SNC)[ ]d(?:i|ei)[ ]{_PARTNERS})$"
+)
 _RUSSIAN_FORM: Final = re.compile(
     r"^(?:ООО|ОАО|ПАО|ЗАО|НАО|АО|ИП|ГУП|МУП|ФГУП|АНО|НКО|ТОО|МБОУ|ГБОУ|ФГБОУ|МБУ|ГБУ|ФГБУ|МКУ|ФГАОУ"
-    r"|Общество с ограниченной"
+    r"|ЧУП|ТСЖ|ТСН|СНТ|ГСК|ЖСК|КФХ|ДНП|Общество с ограниченной"
     r" ответственностью|(?:Публичное |Закрытое |Открытое )?[Аа]кционерное общество)\s?"
+)
+_REACH: Final = 80
+# Hollis, Green and Partners LLP: the partners that are before a comma.
+_TWO_PARTNERS: Final = re.compile(rf"{_CAPITAL}[\w'’-]+ (?:&|\+|and|und|et|en|y|e) {_CAPITAL}")
+_MORE_PARTNERS: Final = re.compile(
+    r"(?:^|[\n\t:(;\"“„«]|(?<!\w)[a-zà-ÿ]+)[ ]{0,40}(?P<names>(?:(?:Partnerschaft|Sozietät|Kanzlei"
+    r"|Rechtsanwälte|Steuerberater|Cabinet|Étude|Studio|Bufete|Despacho|Notaires|Maatschap)[ ])?"
+    rf"(?:{_CAPITAL}[\w'’-]+, ){{1,4}})$"
 )
 _ALSO_WORDS: Final = frozenset(
     [
@@ -118,7 +137,12 @@ def find_companies(text: str) -> Iterator[tuple[int, str]]:
             continue  # the label of its number
         if match["form"] and name.endswith(".") and not _DOTTED.search(match["form"]):
             name = name[:-1]  # the end of a sentence: they met Blue Door Ltd.
-        yield match.start(), name
+        start = match.start()
+        partners = _MORE_PARTNERS.search(text, max(0, start - _REACH), start)
+        if partners and _TWO_PARTNERS.match(name) and "\n" not in partners["names"]:
+            name = text[partners.start("names") : start] + name
+            start = partners.start("names")
+        yield start, name
 
 
 def has_form(name: str) -> bool:
@@ -128,6 +152,15 @@ def has_form(name: str) -> bool:
     (True, False)
     """
     return _FORM_AT_END.search(name) is not None or _RUSSIAN_FORM.match(name) is not None
+
+
+def without_partners(name: str) -> str:
+    """Return a company's name without the people in it.
+
+    >>> without_partners("Bar Roma S.a.s. di Rossi Anna & C.")
+    'Bar Roma S.a.s.'
+    """
+    return _PARTNERS_AT_END.sub(r"\1", name)
 
 
 def without_form(name: str) -> str:

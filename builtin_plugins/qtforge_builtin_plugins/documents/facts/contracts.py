@@ -20,7 +20,12 @@ from pathlib import Path
 from typing import Final
 
 from qtforge_builtin_plugins.documents.facts.bodies import NAME_WORD, SMALL_WORD
-from qtforge_builtin_plugins.documents.facts.companies import find_companies, has_form, without_form
+from qtforge_builtin_plugins.documents.facts.companies import (
+    find_companies,
+    has_form,
+    without_form,
+    without_partners,
+)
 from qtforge_builtin_plugins.documents.facts.labels import (
     Hit,
     Labels,
@@ -34,6 +39,7 @@ from qtforge_builtin_plugins.documents.facts.people import (
     Forms,
     Word,
     find_people,
+    generation,
     is_given,
     split_words,
 )
@@ -48,7 +54,7 @@ _CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿа-яёğışçöüłńśźżćęą]"
 _NAME_WORD: Final = (
     rf"{_CAPITAL}(?:\.|['’]{_CAPITAL}[^\W\d_]+|[^\W\d_]+(?:['’-]{_CAPITAL}?[^\W\d_]+)*|(?!\w))"
 )
-_SMALL: Final = r"(?:van|von|der|den|de|da|di|del|della|dos|du|ter|ten|le|la|al|bin|zu|el)"
+_SMALL: Final = r"(?:van|von|der|den|de|da|di|del|della|dos|du|ter|ten|le|la|al|bin|zu|el|ap|['’]t)"
 _NAME: Final = re.compile(
     rf"{_NAME_WORD}(?:[ \u00a0]{{1,2}}(?:{_SMALL}[ \u00a0]){{0,2}}{_NAME_WORD}){{1,3}}"
     r"(?![\d_]|(?<=\w)\w)"
@@ -84,6 +90,7 @@ _BROKEN_LINE: Final = re.compile(
 )
 _CONTACT: Final = re.compile(r"\+\d[\d ()./-]{6,20}\d|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _NUMBER: Final = re.compile(
+    r"(?:[ ](?:der|des|von|of|de la|du|del|della|di|van)[ ][^\d\n;:]{2,40}(?=:))?"
     r"(?:[^\W\d_]*[^\d\n;:]{0,30}?[ ]"
     r"(?:n|nr|no|num|n[°º]|№|number|numero|número|numéro|nummer)(?=[ .:]))?"
     r"[\s:.#№·()–-]{0,6}[ \t]{0,40}(?:(?:с[её]рии|series|numero|number|numéro|número|nummer"
@@ -102,7 +109,10 @@ _LEAST_NUMBER: Final = 6
 _LEAST_ACCOUNT: Final = 9  # digits of an account that no "number" is before
 _BRITISH_ACCOUNT: Final = 8  # digits, in one piece
 _REGISTER: Final = re.compile(
-    r"(?<!\w)(?:HR ?[AB] ?\d{2,6}(?: ?[A-Z](?!\w))?|FN \d{4,6} ?[a-z](?!\w)"
+    r"(?<!\w)(?:(?:HR ?[AB]|VR|GnR|PR|GsR) ?\d{2,6}(?: ?[A-Z](?!\w))?|FN \d{4,6} ?[a-z](?!\w)"
+    # The numbers of taxpayers of the European Union and Switzerland by their forms.
+    r"|NL ?\d{9} ?B ?\d{2}|DE ?\d{3} ?\d{3} ?\d{3}|ATU ?\d{8}|FR ?[A-Z\d]{2} ?\d{3} ?\d{3} ?\d{3}"
+    r"|BE ?[01]\d{3}\.?\d{3}\.?\d{3}|IT ?\d{11}|ES ?[A-Z]\d{7}[A-Z\d]|CHE-?\d{3}\.?\d{3}\.?\d{3}"
     r"|Hoja [A-Z]{1,2}-? ?\d{3,7}"
     r"|(?:RCS|R\.C\.S\.)(?: [A-ZÀ-Þ][\w-]+){1,3} (?:[A-Z] )?\d{3} ?\d{3} ?\d{3})(?!\w)"
 )
@@ -126,6 +136,10 @@ _ENUMERATED: Final = re.compile(
 )
 _GENITIVE: Final = re.compile(r"(?:[^\W\d_][\w-]+ ){1,2}(?:der|des) (?=[^\W\d_a-zß-öø-ÿ])")
 _GERMAN_ARTICLE: Final = re.compile(r"(?<!\w)(?:[Dd](?:ie|er|en|as|es|em))[ \n]$")
+# Before a post, which is before the name of who has it: durch die Verwalterin Acme GmbH.
+_DETERMINED: Final = re.compile(
+    r"(?<!\w)(?:die|den|der|dem|ihre|ihren|the|its|la|le|sa|son|il|el|su|de|het|haar|zijn)[ \n]$"
+)
 _SECOND_FORM: Final = re.compile(r" (?:plc|PLC|Ltd|LTD|LLC|LLP|Inc)(?!\w)\.?")
 _LEAST_BETWEEN: Final = 4  # letters; shorter ones are articles, too
 _LEAST_ROLES: Final = 2
@@ -151,12 +165,14 @@ _ORDINALS: Final = frozenset("ªº")
 _ABBREVIATION: Final = re.compile(r"[А-ЯЁ]{2,3}")  # a citizen of the РФ
 _NO_NAME_LEAD: Final = re.compile(r"(?:[А-ЯЁ]{2,3}|[ªº])[ \n]+(?=[^\W\d_])")
 _HOUSE_NUMBER: Final = re.compile(r" \d{1,4} ?[a-z]?,[ \n]\d{4,5} ")  # after the name of a street
+_NUMBER_BELOW: Final = re.compile(r",[ \n]\d")
+_STREET_NUMBER: Final = re.compile(r"(?<=, )\d{1,4}[a-z]? $")
 _LEAST_TITLE: Final = 3
 _LEAST_LEAD: Final = 3  # characters of a word before a company's name, with its space
 _WITH_TOWN: Final = 4  # words
 _SURNAME_AFTER: Final = re.compile(rf"[.]?[ ]({_CAPITAL}[^\W\d_]+(?:-{_CAPITAL}[^\W\d_]+)?)(?!\w)")
 _TRADE_NAME: Final = re.compile(
-    rf"[ :.]{{0,3}}(?:[\"“„«'‘][ ]?(?P<quoted>[^\"“”„«»\n]{{3,60}}?)[ ]?[\"”“»'’]"
+    rf"[ \t:.]{{0,3}}(?:[\"“„«'‘][ ]?(?P<quoted>[^\"“”„«»\n]{{3,60}}?)[ ]?[\"”“»'’]"
     rf"|(?P<plain>{NAME_WORD}(?:[ \u00a0]{SMALL_WORD}{{0,2}}{NAME_WORD}){{0,5}}))"
 )
 _OPEN_QUOTES: Final = tuple('"“„«')
@@ -189,9 +205,22 @@ _DETERMINER: Final = re.compile(
     r"(?<!\w)(?:the|its|their|our|a|an|la|le|les|du|el|los|las|su|sus|son|sa|ses|leur|il|gli|suo|sua|het"
     r"|zijn|haar)[ \n]$"
 )
-_LABEL_KINDS: Final = frozenset(["role", "stop", "party", "signature"])
+# A form's field: after a colon, a tab or a gap, up to the end of the cell.
+_FIELD: Final = re.compile(r"[ ]{0,3}[:\t]\s{0,40}|[ ]{3,40}")
+_FIELD_END: Final = r"(?=[ ]{0,2}(?:\n|\t|$|   ))"
+_SURNAME_FIRST: Final = re.compile(
+    rf"{_NAME_WORD}(?:[ ](?:{_SMALL}[ ])?{_NAME_WORD}){{0,2}},[ ]"
+    rf"(?P<given>{_NAME_WORD}(?:[ ]{_NAME_WORD}){{0,2}}){_FIELD_END}"
+)
+_PART_OF_NAME: Final = re.compile(
+    rf"(?:{_SMALL}[ ]){{0,2}}{_NAME_WORD}(?:[ ](?:{_SMALL}[ ]){{0,2}}{_NAME_WORD}){{0,3}}"
+    rf"{_FIELD_END}"
+)
+_FIELDS_OF_NAMES: Final = frozenset(["naming", "role", "signature", "family"])
+_LABEL_KINDS: Final = frozenset(["role", "stop", "party", "signature", "contact", "id", "account"])
 _NO_NAMES: Final = frozenset(
-    ["role", "stop", "post", "signature", "represents", "contact", "other", "id", "account",
+    ["family", "given", "role", "stop", "post", "signature", "represents", "contact", "other", "id",
+     "account",
      "title", "party"]
 )  # fmt: skip
 
@@ -299,10 +328,11 @@ class Contract:
                 *self._after_words(),
                 *self._after_titles(),
                 *self._beside_posts(),
-                *self._with_given_names(),
+                *self._people,
                 *self._surnames(),
                 *self._of_addresses(),
                 *self._born(),
+                *self._in_forms(),
                 *(named for named in guessed if self._is_plausible(named.name)),
             ],
             key=lambda named: (named.start, -len(named.name)),
@@ -313,7 +343,8 @@ class Contract:
             if self.language == "tr":
                 name = _SUFFIX.sub("", name)
             if not has_form(name):
-                name = self._bare(name)
+                end = named.start + len(named.name)
+                name = self._bare(name) + generation(self.text, end)
                 if self._is_of_company(name) or self._is_term(name) or self._is_of_town(name):
                     continue
             key = fold(name)
@@ -399,7 +430,7 @@ class Contract:
         """Return whether words such as ``represented by`` are shortly before a position."""
         return any(
             "represents" in hit.kinds and _UP_TO_NAME.fullmatch(self.text[hit.end : start])
-            for hit in self.hits_in(start - 40, start)
+            for hit in self.hits_in(start - _NEAR, start)
         )
 
     def _from_its_beginning(self, named: Named) -> Named:
@@ -542,14 +573,17 @@ class Contract:
         end = start + len(name)
         while True:
             hit = self._starts.get(at)
-            if hit is None or hit.end >= end or not {"party", "between", "role", "defined"} & set(
-                hit.kinds
-            ):  # fmt: skip
+            if hit is None or hit.end >= end:
+                return at
+            is_post = {"post", "naming"} & set(hit.kinds) and _DETERMINED.search(
+                self.text, max(0, at - 8), at
+            )
+            if not is_post and not {"party", "between", "role", "defined"} & set(hit.kinds):
                 return at
             rest = self.text[hit.end : end]
             following = hit.end + len(rest) - len(rest.lstrip(" ,:"))
             small = self.text[at : at + 1].islower()
-            if not small and "role" not in hit.kinds and _is_own_word(self.raw, at):
+            if not small and not is_post and "role" not in hit.kinds and _is_own_word(self.raw, at):
                 return at
             at = following
 
@@ -704,8 +738,17 @@ class Contract:
                 break
             if hit.start == start and _LABEL_KINDS & set(hit.kinds) and "title" not in hit.kinds:
                 return None
-        if start in self._company_starts:
+        if start in self._company_starts or any(
+            "id" in hit.kinds and hit.start < start < hit.end
+            for hit in self.hits_in(start - _LEAST_BETWEEN * 4, start)
+        ):
             return None
+        if self.text[max(0, start - 4) : start] in (" of ", " at ") and _NUMBER_BELOW.match(
+            self.text, end
+        ):
+            return None  # of Trelawny House, 4 Fore Street
+        if not is_sure and _STREET_NUMBER.search(self.text, max(0, start - 6), start):
+            return None  # 4 Fore Street
         start = self._after_post(start)
         lead = _NO_NAME_LEAD.match(self.text, start, end)
         start = lead.end() if lead else start
@@ -741,7 +784,10 @@ class Contract:
         lower = [word.strip(".,").lower() in self.lower_words for word in words]
         if is_sure:
             return start, name
-        if all(lower) or all(word.isupper() and len(word) > 3 for word in words):
+        if all(lower) or (
+            all(word.isupper() and len(word) > 3 for word in words)
+            and not is_given(words[0], self.language)
+        ):
             return None
         if all(map(str.isupper, words)) and fold(words[0]) in _ROLE_ARTICLES | PARTICLES:
             return None  # DE UNA PARTE
@@ -814,6 +860,9 @@ class Contract:
                     self.text[max(0, person[0] - 8) : person[0]]
                 ):
                     continue
+                usual = next((each for each in self._people if clause <= each.start < start), None)
+                if person is not None and usual is not None and usual.start < person[0]:
+                    person = usual.start, usual.name
                 if person is not None:
                     for_another = any(
                         {"represents", "post"} & set(hit.kinds)
@@ -934,7 +983,10 @@ class Contract:
     @cached_property
     def _company_names(self) -> tuple[list[str], ...]:
         """The words of each company's name."""
-        return tuple(re.findall(r"\w+", fold(name)) for _, name in find_companies(self.text))
+        return tuple(
+            re.findall(r"\w+", fold(without_partners(name)))
+            for _, name in find_companies(self.text)
+        )
 
     def _is_of_company(self, name: str) -> bool:
         """Return whether words are some of a company's name, and no person's name of their own."""
@@ -983,6 +1035,12 @@ class Contract:
             and not is_given(words[first + 1], "it")
         ):
             words = words[:-2]  # Ettore Vinai di Alba
+        while (
+            self.language == "tr"
+            and len(words) - first > 1
+            and "after" in self._labels.kinds.get(fold(_SUFFIX.sub("", words[-1])), ())
+        ):
+            words = words[:-1]  # Kemal Bey
         # Before Maître Doe: what is before a title is none of the name.
         inner = [at for at in range(first, len(words) - 1) if {"title"} & kinds[at]]
         if inner and len(fold(words[inner[-1]])) > _LEAST_TITLE:
@@ -1025,10 +1083,21 @@ class Contract:
             all(is_upper) or not any(is_upper)
         )
 
+    @cached_property
+    def _people(self) -> list[Named]:
+        """The people whose given name is a usual one, in the text's order."""
+        return sorted(self._with_given_names(), key=lambda each: each.start)
+
     def _with_given_names(self) -> Iterator[Named]:
         """Yield the people whose given name is a usual one."""
         for start, name in find_people(
-            self.text, self.raw, self._words, self.language, self._is_other, self.lower_words
+            self.text,
+            self.raw,
+            self._words,
+            self.language,
+            self._is_other,
+            self.lower_words,
+            self.titles,
         ):
             quoted = self.text[max(0, start - 1) : start] in _OPEN_QUOTES
             if not (
@@ -1054,12 +1123,49 @@ class Contract:
             if match and not self._is_other(Word(match[1], match.start(1), match.end(1))):
                 yield Named(match[1], match.start(1), False)
 
+    def _in_forms(self) -> Iterator[Named]:
+        """Yield the names in the fields of forms: ``Doe, Jane``, and in two fields or three."""
+        parts: list[tuple[str, str]] = []
+        start = end = 0
+        for hit in [*self.hits, None]:
+            if hit is None or self.raw[end : hit.start].strip(" \t\n,/*|"):
+                yield from self._joined_parts(parts, start)
+                parts = []
+            if hit is None or not (_FIELDS_OF_NAMES | {"given"}) & set(hit.kinds):
+                continue
+            gap = _FIELD.match(self.raw, hit.end)
+            if gap is None:
+                continue
+            both = _SURNAME_FIRST.match(self.raw, gap.end())
+            if both and _FIELDS_OF_NAMES & set(hit.kinds):
+                given = both["given"].split()
+                is_long = " " in self.folded[hit.start : hit.end]  # surname, first name
+                if (is_long and "naming" in hit.kinds) or is_given(given[0], self.language):
+                    yield Named(both[0], both.start(), "role" in hit.kinds)
+                continue
+            part = _PART_OF_NAME.match(self.raw, gap.end())
+            kind = next((each for each in ("given", "family") if each in hit.kinds), None)
+            if part is None or kind is None or has_form(part[0]):
+                continue
+            if not parts:
+                start = part.start()
+            parts.append((kind, part[0]))
+            end = part.end()
+
+    def _joined_parts(self, parts: Sequence[tuple[str, str]], start: int) -> Iterator[Named]:
+        """Yield the name of a form's fields for its parts, in the order of the language."""
+        given = [part for kind, part in parts if kind == "given"]
+        family = [part for kind, part in parts if kind == "family"]
+        if given and family:
+            order = (family, given) if self.language == "ru" else (given, family)
+            yield Named(" ".join([*order[0], *order[1]]), start, False)
+
     @cached_property
     def trade_names(self) -> list[str]:
         """The names under which a party trades, in the text's order."""
         ends = [each.start + len(each.name) for each in self.names]
         found = (
-            _TRADE_NAME.match(self.text, hit.end)
+            _TRADE_NAME.match(self.raw, hit.end)
             for hit in self.hits
             if "trade" in hit.kinds
             and hit.start < self.middle
@@ -1124,7 +1230,12 @@ class Contract:
     def titles(self) -> frozenset[int]:
         """The places at which a title, a post or a label before a person ends."""
         kinds = {"title", "post", "represents", "signature", "contact"}
-        return frozenset(hit.end for hit in self.hits if kinds & set(hit.kinds))
+        return frozenset(
+            hit.end
+            for hit in self.hits
+            # The first letter of M.-A. Doe is no title.
+            if kinds & set(hit.kinds) and self.text[hit.end : hit.end + 2] != ".-"
+        )
 
     def _surnames(self) -> Iterator[Named]:
         """Yield the surnames directly after a title: Mr Doe, M. de Kermadec."""
@@ -1173,6 +1284,18 @@ class Contract:
             )
             if not all(particles):
                 continue
+            more = words[last + 1] if last + 1 < len(words) else None
+            if (
+                more is not None
+                and self.language != "de"  # whose nouns have capitals
+                and more.is_capital
+                and len(more.text) > 2
+                and self.text[word.end : more.start] == " "
+                and more.text.lower() not in self.lower_words
+                and more.text.isupper() == word.text.isupper()
+                and not self._is_other(more)
+            ):
+                word = more
             yield Named(self.text[words[index].start : word.end], words[index].start, False)
 
     def _is_list_letter(self, hit: Hit) -> bool:
@@ -1215,7 +1338,7 @@ _JOINED: Final = re.compile(
     r"(?:(?:la|il|der|die|the|de|den)[ \n])?(?:[^\W\d_]{1,8}\.?(?:[ªº]\.?|ra)?[ \n]){0,2}"
 )
 _BRACKETED: Final = re.compile(rf"\((?P<role>{_CAPITAL}[^\W\d_]{{4,30}})\)(?=[ ]*(?:[\n,;.]|$|  ))")
-_UP_TO_NAME: Final = re.compile(r"(?:[ \n:]+[^\W\d_]+\.?){0,4}[ \n:]+")
+_UP_TO_NAME: Final = re.compile(r"(?:[ \n:]+[^\W\d_]+[.,]?){0,6}[ \n:]+")
 _ABOUT: Final = re.compile(
     r"(?<!\w)(?:of|di|della|dell|de|der|des|von|van|name|nom|nombre|nome|Firma|naam)"
     r"[ \n'’«„“\"]{1,3}$"

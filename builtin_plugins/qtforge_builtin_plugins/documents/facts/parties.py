@@ -95,7 +95,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
     """Return names without those that repeat another one, such as one in capitals."""
     found: dict[str, str] = {}
     for name in names:
-        key = fold(without_form(name))
+        key = " ".join(re.findall(r"\w+", fold(without_form(name))))
         if any(f" {key} " in f" {known} " for known in found):
             continue
         found = {known: each for known, each in found.items() if f" {known} " not in f" {key} "}

@@ -18,20 +18,22 @@ from typing import Final
 
 from qtforge_builtin_plugins.documents.facts.labels import fold
 
-__all__ = ["PARTICLES", "Forms", "Word", "find_people", "is_given", "split_words"]
+__all__ = ["PARTICLES", "Forms", "Word", "find_people", "generation", "is_given", "split_words"]
 
 _DATA: Final = Path(__file__).with_name("given_names.toml")
 _WORD: Final = re.compile(r"(?<!\w)[^\W\d_]+(?:['’-][^\W\d_]+)*(?!\w)")
 # Between the words of a name: a space, one line break, and a full stop after an initial.
 _GAP: Final = re.compile(r"[ \u00a0]{1,2}(?:[dDlL]?['’]|‘)?|[ ]?\n[ ]{0,4}")
-_INITIAL_GAP: Final = re.compile(r"\.[ \u00a0]?\n?")
+_INITIAL_GAP: Final = re.compile(r"\.(?:[ \u00a0]|-)?\n?")
+# After a name, and a part of it: Jane Doe, Jr.
+_GENERATION: Final = re.compile(r",?[ \u00a0](?:(?:[JS]r\.?|Esq\.?)(?!\w)|I{2,3}(?!\w)|IV(?!\w))")
 PARTICLES: Final = frozenset(
     [
         "van", "von", "vom", "der", "den", "de", "da", "di", "del", "dello", "della",
         "degli", "dei", "dos", "das", "du", "ter", "ten", "te", "le", "la", "las", "los",
         "al", "el", "bin", "ibn", "zu", "zur", "zum", "af", "av", "i", "y", "d", "l", "t",
         "‘t", "'t", "’t", "op", "aan", "in", "het", "lo", "mac", "mc", "st", "san",
-        "santa",
+        "santa", "ap", "ferch", "dal", "dalla",
     ]
 )  # fmt: skip
 _PATRONYMIC: Final = re.compile(
@@ -46,6 +48,7 @@ _ENDINGS: Final = (
 _LEAST_STEM: Final = 2
 _MOST_WORDS: Final = 7
 _MOST_SURNAMES: Final = 2  # before a given name
+_SIGNATURES: Final = 0.6  # the part of a contract before its signatures
 _TURKISH_SUFFIX: Final = re.compile(r"['’][a-zçğıöşü]+$")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?:;\n\t•*\"“„«(–—-])[ \u00a0\n]*(?:\(?\w{1,3}[.)] ?)?$")
 _STREET_AFTER: Final = re.compile(r" (?:Street|Road|Lane|Avenue|Square|Bridge)(?!\w)")
@@ -123,6 +126,12 @@ def is_given(word: str, language: str | None) -> bool:
     )  # fmt: skip
 
 
+def generation(text: str, end: int) -> str:
+    """Return what is after a name that ends at a position, such as ``, Jr.``, or nothing."""
+    match = _GENERATION.match(text, end)
+    return match[0] if match else ""
+
+
 def split_words(text: str) -> list[Word]:
     """Return the words of a text; the suffix of a Turkish name is no part of it."""
     words: list[Word] = []
@@ -142,6 +151,7 @@ def find_people(
     language: str | None,
     is_other: Callable[[Word], bool],
     lower_words: frozenset[str],
+    titles: frozenset[int] = frozenset(),
 ) -> Iterator[tuple[int, str]]:
     """Yield each full name with its place.
 
@@ -152,8 +162,9 @@ def find_people(
         language: ISO 639-1, or None.
         is_other: Whether a word is known to be none of a name.
         lower_words: The words that the text has in small letters.
+        titles: The places at which a title ends.
     """
-    found = _Finder(text, raw, words, language, is_other, lower_words)
+    found = _Finder(text, raw, words, language, is_other, lower_words, titles)
     yield from found.by_given_names()
     if language == "ru":
         yield from found.russian()
@@ -169,6 +180,7 @@ class _Finder:
         language: str | None,
         is_other: Callable[[Word], bool],
         lower_words: frozenset[str],
+        titles: frozenset[int],
     ) -> None:
         self._text = text
         self._raw = raw
@@ -176,6 +188,7 @@ class _Finder:
         self._language = language
         self._is_other = is_other
         self._lower = lower_words
+        self._titles = titles
 
     def by_given_names(self) -> Iterator[tuple[int, str]]:
         """Yield the names that begin with a given name, or have it after a surname in capitals."""
@@ -212,7 +225,9 @@ class _Finder:
         """Return whether two words before are in capitals, too, as in a line of capitals."""
         before = self._words[max(0, index - 2) : index]
         return (
-            len(before) == _MOST_SURNAMES
+            before[-1:] != []
+            and before[-1].end not in self._titles
+            and len(before) == _MOST_SURNAMES
             and all(
                 len(word.text) > 1
                 and word.text.isupper()
@@ -264,7 +279,7 @@ class _Finder:
         is_upper = self._words[start].text.isupper()
         while index < min(len(self._words), start + _MOST_WORDS):
             word, gap = self._words[index], self._gap(index)
-            after_initial = self._is_initial(index - 1)
+            after_initial = self._is_initial(index - 1) or self._words[index - 1].text == "St"
             is_gap = _INITIAL_GAP.fullmatch(gap) if after_initial else _GAP.fullmatch(gap)
             if not is_gap or "\n" in gap or (self._is_broken(index) and end > start + 1):
                 break
@@ -286,12 +301,19 @@ class _Finder:
                 break
             elif not given and folded not in PARTICLES:
                 surnames += 1
-                if surnames > most or (surnames > 1 and word.text.lower() in self._lower):
+                if surnames > 1 and word.text.lower() in self._lower:
+                    break
+                if surnames > most and not (surnames == most + 1 and self._is_last(index)):
                     break
             index += 1
             if folded not in PARTICLES:
                 end = index
         return end
+
+    def _is_last(self, index: int) -> bool:
+        """Return whether a name in a language of two surnames ends with a word, by the mark."""
+        end = self._words[index].end
+        return self._language in _TWO_SURNAMES and self._text[end : end + 1] in (",", "(", ";")
 
     def _begins_another(self, index: int) -> bool:
         """Return whether a given name has a surname of its own after it."""
@@ -369,8 +391,20 @@ class _Finder:
             elif glued and after < len(self._words) and self._is_name(after) and (
                 after == end or _GAP.fullmatch(self._gap(after))
             ):  # fmt: skip
-                yield self._slice(index, after + 1)
+                yield self._slice(index, self._hyphened(after) + 1)
             index = end
+
+    def _hyphened(self, index: int) -> int:
+        """Return the index of a surname's last word: Braak in Oosterhof-ter Braak."""
+        last = index
+        while (
+            last + 1 < len(self._words)
+            and (last > index or "-" in self._words[last].text)
+            and fold(self._words[last].text.rpartition("-")[2]) in PARTICLES
+            and self._gap(last + 1) == " "
+        ):
+            last += 1
+        return last if self._words[last].is_capital else index
 
 
 def _is_surname(word: str) -> bool:
@@ -405,10 +439,17 @@ class Forms:
 
     def add(self, name: str) -> None:
         """Add the words of a person's name, or a surname alone."""
-        words = [word for word in split_words(name) if len(word.text) > 1]
+        family, comma, given_names = name.partition(",")
+        if comma:  # Doe, Jane
+            name = f"{given_names} {family}"
+        words = [
+            word
+            for word in split_words(name)
+            if len(word.text) > 1 or (word.text.islower() and fold(word.text) in PARTICLES)
+        ]
         whole = " ".join(name.split()).lower()
         particles = frozenset(
-            fold(word.text) for word in words[1:] if fold(word.text) in PARTICLES
+            fold(word.text) for word in words[:-1] if fold(word.text) in PARTICLES
         ) | frozenset(fold(word.text) for word in words[:1] if not word.is_capital)
         bare = [word for word in words if fold(word.text) not in particles or word.is_capital]
         surname_first = len(bare) > 1 and (
@@ -459,6 +500,7 @@ class Forms:
                 stop = words[end - 1].end
                 if len(words[end - 1].text) == 1 and text[stop : stop + 1] == ".":
                     stop += 1
+                stop += len(generation(text, stop))
                 yield words[start].start, stop, (surname or _Known("", False)).name
             index = floor = end
 
@@ -520,10 +562,32 @@ class Forms:
             gap = text[word.end : words[start].start]
             if len(word.text) != 1 or not word.is_capital or not _INITIAL_GAP.fullmatch(gap):
                 break
-            if word.end in self.titles:
+            if word.end in self.titles and not self._is_own_initial(text, word, known):
                 break
             start -= 1
+        if start == first and start > floor and known and re.match(r"\w\.", known.name):
+            # Known by its initial only: Jane Doe, who signs as J. Doe.
+            word = words[start - 1]
+            if (
+                text[word.end : words[start].start] == " "
+                and word.is_capital
+                and len(word.text) > _LEAST_STEM
+                and word.text[0].lower() == known.name[0]
+                and word.end not in self.titles
+                and word.text.lower() not in self.lower_words
+            ):
+                start -= 1
         return start
+
+    def _is_own_initial(self, text: str, word: Word, known: _Known | None) -> bool:
+        """Return whether a title of one letter is the initial of who signs: M. Doe, for Mary."""
+        before = text[max(0, word.start - 2) : word.start]
+        return (
+            known is not None
+            and word.start > _SIGNATURES * len(text)
+            and known.name.startswith(word.text.lower())
+            and (before in ("", "  ") or before[-1:] in ("\n", "\t"))
+        )
 
     def _initials_after(self, text: str, words: Sequence[Word], end: int) -> int:
         if self.language != "ru":

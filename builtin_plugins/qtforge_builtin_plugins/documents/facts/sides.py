@@ -14,6 +14,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -35,6 +36,9 @@ _PHRASE_END: Final = re.compile(r"[ ]*(?:[,;(\n\t:]|$|[–-] |  |\.\n)")
 _LIST_MARK: Final = re.compile(
     r"^[ \t]{0,8}(?:\(?(?:\d{1,2}|[a-zA-Z]|[IVX]{1,4})[.)]|[-–•*])[ \t]+", re.MULTILINE
 )
+_LINE: Final = re.compile(r"[^\n]*\S[^\n]*")
+_COLUMN: Final = re.compile(r"[^\s](?:[^\t\n ]|[ ](?![ ]{2}))*")
+_SHORT: Final = 4  # words of a role
 # Between the beginning of a slot and its name: marks, and the words that describe a party.
 _LEAD: Final = re.compile(
     r"[\s:–—\"“„«',(-]{0,12}"
@@ -48,6 +52,7 @@ _AFTER_NAMES: Final = frozenset({"tr"})  # whose words such as "between" are beh
 _BEFORE_AND: Final = frozenset(",;)”»\".’'")  # between two sides; "A and B" are one
 _HOUSE_NUMBER: Final = re.compile(r"[ ](?:No|Nr|N|n|nº|n°)?[.:°º]{0,2}[ ]?\d")
 _NUMBER_BEFORE: Final = re.compile(r"(?<![\w.(])\d{1,4}[a-z]?,? $")
+_HOUSE_NUMBER_BELOW: Final = re.compile(r",[ \n]\d")  # of Trelawny House, 4 Fore Street
 _DETAIL: Final = re.compile(r"[^\n\w]{0,3}\n?[^\n]{0,60}\d")
 _SLOTS: Final = ("role", "also", "between", "party", "naming", "behalf")
 _BEGINNINGS: Final = frozenset({"role", "also", "between", "naming", "list"})
@@ -58,6 +63,8 @@ _STANDING: Final = frozenset(
      "after naming", "after behalf", "joined", "before between",
      "represented at once"}
 )  # fmt: skip
+# What is directly before a party, so that an article is no genitive: zwischen der Gemeinde.
+_STANDING_AT: Final = frozenset({"after role", "after list", "after between"})
 _NAMES: Final = frozenset({"company", "person"})
 _MARKS: Final = " \t\n\"“”„«»'()–—:-,.;*_"
 _SIGNATURES: Final = 0.6  # the part of a contract before its signatures
@@ -232,6 +239,10 @@ def candidates(reading: Reading, names: Sequence[Named], first_section: int) -> 
             if each.kind == "person" and each.start <= start and each.name.endswith(name):
                 each.start, each.name, each.kind = start, name, "body"  # der Gemeinde
                 break
+            if each.kind == "person" and each.start == start and name.startswith(each.name):
+                name = _first_line(reading, start, name)
+                each.name, each.kind = name, "body"  # the rest of a long name
+                break
     covered = [(each.start, each.start + len(each.name)) for each in found]
     for start, name in bodies:
         if _GOES_ON.match(text, start + len(name)) is None:
@@ -318,10 +329,34 @@ def _slots(reading: Reading, head: int) -> Iterator[tuple[str, int, int]]:
         start = _name_start(reading, hit.end)
         if start is not None:
             yield kind, hit.start, start
-    for match in _LIST_MARK.finditer(text, 0, head):
+    for match in _LIST_MARK.finditer(reading.raw, 0, head):
+        if any("title" in hit.kinds for hit in reading.hits_in(match.start(), match.end())):
+            continue  # D. Juan
         start = _name_start(reading, match.end())
         if start is not None:
             yield "list", match.start(), start
+    yield from _columns(reading, head)
+
+
+def _columns(reading: Reading, head: int) -> Iterator[tuple[str, int, int]]:
+    """Yield the first cell below each role of a line that has only roles, as tables have it."""
+    lines = list(_LINE.finditer(reading.raw, 0, head))
+    for line, following in pairwise(lines):
+        cells = list(_COLUMN.finditer(reading.raw, *line.span()))
+        below = list(_COLUMN.finditer(reading.raw, *following.span()))
+        if len(cells) < _LEAST_PARTIES or len(below) != len(cells):
+            continue
+        roles = [
+            {"role"} & {kind for hit in reading.hits_in(*cell.span()) for kind in hit.kinds}
+            and len(cell[0].split()) < _SHORT
+            for cell in cells
+        ]
+        if not all(roles):
+            continue
+        for cell, role in zip(below, cells, strict=True):
+            start = _name_start(reading, cell.start())
+            if start is not None:
+                yield "role", role.start(), start
 
 
 def _name_start(reading: Reading, position: int) -> int | None:
@@ -477,8 +512,13 @@ def _see(
                 "between" in hit.kinds for hit in reading.hits_in(end, end + 4)
             ):
                 seen.add("before between")
-            if _HOUSE_NUMBER.match(text, end) or _NUMBER_BEFORE.search(
-                text, max(0, place - 6), place
+            if (
+                _HOUSE_NUMBER.match(text, end)
+                or _NUMBER_BEFORE.search(text, max(0, place - 6), place)
+                or (
+                    text[max(0, place - 4) : place] == " of "
+                    and _HOUSE_NUMBER_BELOW.match(text, end)
+                )
             ):
                 seen.add("street")
             if _DETAIL.match(text, end):
@@ -491,7 +531,10 @@ def _see(
             ):
                 seen.add("contact")
             if place == first and any(
-                (0 <= place - hit.end <= 3) or (0 <= hit.start - end <= 4) for hit in posts
+                (0 <= place - hit.end <= 3)
+                or (0 <= hit.start - end <= 4)
+                or (hit.end < place and reading.after_title(hit.end + 1) == place)
+                for hit in posts
             ):
                 seen.add("post")
         if "represents" in seen:
@@ -500,7 +543,11 @@ def _see(
             seen.add("in the signatures")
         if index < 2:
             seen.add("first two")
-        if each.kind != "person" and _ABOUT.search(text, max(0, first - 40), first):
+        if (
+            each.kind != "person"
+            and not (each.kind == "body" and _STANDING_AT & seen)
+            and _ABOUT.search(text, max(0, first - 40), first)
+        ):
             seen.add("of")
 
 
@@ -537,7 +584,7 @@ def _is_part(each: _Candidate, other: _Candidate) -> bool:
     if (
         is_inside
         and len(each.name) < len(other.name)
-        and other.kind == "body"
+        and other.kind in ("body", "company")
         and each.kind == "person"
     ):
         return True

@@ -15,8 +15,8 @@ __all__ = ["find_addresses"]
 _REACH: Final = 90
 _CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿа-яё]"
 _TOWN: Final = (
-    rf"(?:A (?=Coruña|Guarda|Estrada))?{_CAPITAL}[\w'’-]+"
-    r"(?:[ \n]+(?:(?:am|an|der|de|la|le|les|du|del|di|sur|sous|upon|den|aan|im)"
+    rf"(?:A (?=Coruña|Guarda|Estrada)|(?:St|Ste|Ft|Mt|Sta|Sto|S)\. )?{_CAPITAL}[\w'’-]+"
+    r"(?:[ \n]+(?:(?:am|an|der|de['’]?|la|le|les|du|del|di|sur|sous|upon|den|aan|im)"
     rf"[ \n]+)?{_CAPITAL}[\w'’/-]*){{0,3}}(?:/{_CAPITAL}[\w-]+)?"
 )
 # A code before its town: 04109 Leipzig, 9711 AB Groningen, 1250-142 Lisboa, 753 20 Uppsala.
@@ -24,7 +24,7 @@ _CODE_FIRST: Final = re.compile(
     rf"(?<![\w/.-])(?:(?:[A-Z]{{1,2}}-)?(?:\d{{4}} ?[A-Z]{{2}}(?![\w])|\d{{4}}-\d{{3}}"
     rf"|\d{{2}}-\d{{3}}"
     rf"|\d{{3}} \d{{2}}|\d{{6}}|\d{{4,5}}))(?:,? г\.)? ?(?:(?<! )\n)?{_TOWN}"
-    r"(?: [A-Z](?![\w.)]))?"
+    r"(?: [A-Z](?![\w.)])| \([A-Z]{2}\))?"
 )
 # A code after its town: Bristol BS1 5TR, Galway H91 E2K3, Portland, OR 97205.
 _CODE_LAST: Final = re.compile(
@@ -37,8 +37,8 @@ _SMALL: Final = (
     r"|in den|zum|zur|van|von|op|ten|ter|of|the|le|les|du|och|og|på|dell'|d')"
 )
 _NUMBER: Final = (
-    r"(?:(?:No|Nr|no|nr|n|N)[.:°º]{0,2}[ \n]?)?\d{1,4}(?:[ /-]?[a-zA-Z](?!\w))?"
-    r"(?:[/-]\d{1,4}[a-z]?)?"
+    r"(?:(?:(?:No|Nr|no|nr|n|N)[.:°º]{0,2}|[Kk]m\.?|kilómetro|parcela|nave)[ \n]?)?"
+    r"\d{1,4}(?:[ /-]?[a-zA-Z](?!\w))?(?:[/-]\d{1,4}[a-z]?|-(?:[IVX]{1,4}|hs|bis)| hs)?"
 )
 _FLAT: Final = (
     r"(?:,?[ \n](?:\d{1,2}\.?[º°ª]?"
@@ -47,9 +47,10 @@ _FLAT: Final = (
     r"[ \n]?\d{1,4}[a-zA-Z]?|Stock \d|Top \d{1,3}))?"
 )
 _NUMBER_LAST: Final = re.compile(
-    rf"(?:(?:[Cc]/ ?|(?:ul|al|os|pl|[Aa]v|[Aa]vda|[Cc]|[Pp]za|[Pp]lz|[Ss]tr)\. ?)?"
+    r"(?:(?:[Cc]/ ?|(?:ul|al|os|pl|[Aa]v|[Aa]vda|[Cc]|[Cc]tra|[Pp]za|[Pp]lz|[Ss]tr|[Bb]v?d)\. ?)?"
     rf"{_CAPITAL}[\w'’./-]*|\d{{1,2}}\.)"
-    rf"(?:[ \n]+(?:{_SMALL}|{_CAPITAL}[\w'’.-]*|\d{{1,2}}\.)){{0,6}}"
+    rf"(?:[ \n]+(?:{_SMALL}|(?:[dD]ell|[aA]ll|[dDlL])['’]{_CAPITAL}\w*|{_CAPITAL}[\w'’.-]*"
+    rf"|\d{{1,2}}\.)){{0,6}}"
     rf",?[ \n]+{_NUMBER}{_FLAT}$"
 )
 # Not a street's first words: "2, del aparcamiento", "3 of the".
@@ -91,6 +92,10 @@ _HOUSE: Final = re.compile(
     rf"(?:{_CAPITAL}[\w'’-]*[ \n]){{1,3}}(?:House|Hall|Court|Mill|Works|Barn|Lodge|Cottage|Tower"
     r"|Building|Centre|Center|Farm|Villa|Park|Yard|Wharf|Place|Quay)$"
 )
+_HOUSE_BEFORE: Final = re.compile(  # Trelawny House, before 4 Fore Street
+    rf"(?<!\w)(?:{_CAPITAL}[\w'’-]*[ \n]){{1,3}}(?:House|Hall|Court|Mill|Lodge|Cottage|Tower"
+    r"|Building|Centre|Farm|Park|Wharf|Quay),[ \n]$"
+)
 _WITHOUT_NUMBER: Final = re.compile(
     # The Old Rectory, Church Lane, before a postcode
     rf"(?:(?:The )?{_CAPITAL}[\w'’-]*(?:[ \n]{_CAPITAL}[\w'’-]*){{0,3}},[ \n])?"
@@ -106,6 +111,8 @@ _SEAT: Final = re.compile(
     r"|wohnhaft(?: in)?|mit Sitz in|ansässig in|demeurant(?: à| au)?"
     r"|siège(?: social)?(?: est)?(?: situé| sis| fixé)?(?: à| au)|domicilié(?:e)?(?: à| au)?"
     r"|domiciliad[oa] en|(?:con )?domicilio(?: social)? en|vecin[oa] de"
+    r"|(?:situated|located) at|(?:sit|ubicat|post)[oa] in|sise? (?:à|au)|située? (?:à|au)"
+    r"|(?:sit|ubicad)[oa] en|gelegen (?:aan|te|in)|belegen"
     r"|(?:con )?sede(?: legale)?(?: in)?|residente(?: in| a)?|domiciliat[oa](?: in| a)?"
     r"|wonende(?: te)?|gevestigd(?: te)?|kantoorhoudende(?: te)?"
     r"|проживающ(?:ий|ая|его|ей)(?: по адресу)?|[Аа]дрес(?: для корреспонденции)?"
@@ -118,8 +125,9 @@ _STREET_WORD: Final = (
     r"|г|город|а/я|пл|ш|bis|ter|s/n|n|no|nr)"
 )
 _ITEM: Final = (
-    rf"(?:{_CAPITAL}(?:[\w'’]{{0,4}}\.(?= ?[^\W_])|[\w'’/-]*)|\d[\w/-]*|\(\d{{4,6}}\)"
-    rf"|{_STREET_WORD}(?![\w-])\.?|{_SMALL}(?!\w)"
+    rf"(?:{_CAPITAL}(?:[\w'’]{{0,4}}\.(?= ?[^\W_])|[\w'’/-]*)|\d[\w/-]*"
+    r"|\((?:\d{4,6}|[A-Z]{2})\)"
+    rf"|{_STREET_WORD}(?![\w-])\.?|(?:{_SMALL}|alla|alle|al|in)(?!\w)"
     r"|[dl]['’]\w+)"
 )
 _PLACE: Final = re.compile(rf"{_ITEM}(?:,?[ \n][ ]{{0,2}}{_ITEM}){{0,13}}")
@@ -247,6 +255,8 @@ def _street(text: str, end: int) -> int | None:
     at = min(places)
     if _NO_STREET.match(before, at):
         return None
+    house = _HOUSE_BEFORE.search(before, 0, at)
+    at = house.start() if house else at
     suffixed = list(_SUFFIXED.finditer(before, at))
     if suffixed:
         at = suffixed[-1].end()

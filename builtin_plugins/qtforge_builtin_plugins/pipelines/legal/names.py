@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from qtforge_builtin_plugins.documents.facts import contracts, parties
+from qtforge_builtin_plugins.documents.facts import bodies, contracts, parties
 from qtforge_builtin_plugins.documents.facts import people as people_in
 from qtforge_builtin_plugins.documents.facts.companies import has_form, without_form
 from qtforge_builtin_plugins.documents.facts.labels import fold
@@ -125,7 +125,10 @@ def find_names(
     named = [
         name
         for name in (() if is_read else parties.find_parties(unbroken))
-        if not _ROLE.fullmatch(name) and not contract.is_known_role(name)
+        if not _ROLE.fullmatch(name)
+        and not contract.is_known_role(name)
+        # The same name with words before it: the Manager Acme Ltd.
+        and not any(name.endswith(f" {each.name}") for each in contract.names)
     ]
     # A company that a contract is about is as private as one that is a party.
     own = [each.name for each in contract.names if each.is_party or has_form(each.name)]
@@ -139,7 +142,8 @@ def find_names(
             forms.add(name)
             kinds[name.lower()] = "party"
         yield from _places(text, name, _aliases(name, beginning, contract), "party")
-    for name in contract.trade_names:
+    shops = bodies.find_shops(text, len(text)) if language == "it" else ()
+    for name in dict.fromkeys([*contract.trade_names, *(name for _, name in shops)]):
         yield from _places(text, name, (), "party")
     for name in dict.fromkeys([*people, *_people(beginning, contract)]):
         if name not in own and name not in named:
@@ -155,6 +159,7 @@ def _is_person(name: str, language: str | None) -> bool:
         1 < len(words) < 7
         and not has_form(name)
         and not contracts.is_organisation(name)
+        and not bodies.is_body(name, language)
         and re.search(r"[\d&+«»\"“”„]", name) is None
         and (
             any(people_in.is_given(word, language) for word in words)
@@ -211,6 +216,7 @@ def _aliases(name: str, beginning: str, contract: contracts.Contract) -> list[st
         and (sum(map(str.isalnum, alias)) >= _LEAST_LETTERS or alias.isupper())
         and not _ROLE.fullmatch(alias)
         and not contract.is_known_role(alias)
+        and not bodies.is_kind(alias, contract.language)
         and fold(alias) not in contract.roles - own
         and (
             (defined is not None and alias == defined["short"].strip())
