@@ -145,6 +145,7 @@ class BlockingRunClient(BlockingClient[RunClient]):
 
     find = blocking(RunClient.find)
     list = blocking(RunClient.list)
+    status = blocking(RunClient.status)
     show = blocking(RunClient.show)
     records = blocking(RunClient.records)
     graph = blocking(RunClient.graph)

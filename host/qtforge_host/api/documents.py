@@ -908,6 +908,27 @@ class Schedules(Versioned, frozen=True, kw_only=True):
     schedules: list[ScheduleRow]
 
 
+class HostStatus(Versioned, frozen=True, kw_only=True):
+    """A host on one screen.
+
+    ``runs`` counts by status; ``nodes`` are the live processes that take or execute runs;
+    ``waiting`` counts the runs that wait for a person (1,000 at most), the oldest of which are in
+    ``inbox``; ``plugins`` counts by state, and ``troubled`` are those that neither can be used nor
+    were disabled; ``schedules`` has those that start a run next, and ``paused`` names the others
+    that would.
+    """
+
+    runs: dict[str, int]
+    nodes: list[NodeRow]
+    waiting: int
+    inbox: list[InboxRow]
+    plugins: dict[str, int]
+    troubled: list[PluginRow]
+    problems: list[PluginProblem]
+    schedules: list[ScheduleRow]
+    paused: list[str]
+
+
 class Finding(Part, frozen=True, kw_only=True):
     """A result of one check of ``doctor``.
 

@@ -10,9 +10,10 @@ from qtforge_host.runs.accepted_events import offers_of
 from qtforge_host.runs.state import RunState
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 
-__all__ = ["list_inbox"]
+__all__ = ["PERSON", "list_inbox"]
 
-_PERSON: Final = "user"  # the first word of events that people send
+PERSON: Final = "user"
+"""The first word of events that people send."""
 
 
 async def list_inbox(
@@ -39,7 +40,7 @@ async def list_inbox(
     """
     query = RunQuery(
         workflow=workflow,
-        waiting_for=f"{_PERSON}.*",
+        waiting_for=f"{PERSON}.*",
         after=after,
         oldest_first=True,
         limit=limit + 1,  # the last one tells that there is a next page
@@ -84,4 +85,4 @@ async def _row(journal: Journal, workflow_of: WorkflowOf, summary: RunSummary) -
 
 
 def _is_a_persons(event: str) -> bool:
-    return event == _PERSON or event.startswith(f"{_PERSON}.")
+    return event == PERSON or event.startswith(f"{PERSON}.")

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
 from qtforge_host.api.documents import (
+    HostStatus,
     InboxDocument,
     Patches,
     Pruned,
@@ -139,6 +140,17 @@ class RunStore:
         return await list_runs(
             await self._parts.journal(), query, workflow_version=workflow_version
         )
+
+    async def status(self) -> HostStatus:
+        """Return what there is: runs, processes, plugins, schedules, and what waits for a person.
+
+        Raises:
+            StateDirectoryError: The state directory can't be used.
+            ConfigError: A schedule is not valid.
+        """
+        from qtforge_host.api.status import host_status
+
+        return await host_status(self._parts, self._workflow_of)
 
     async def show(self, run_id: str) -> RunSnapshot:
         """Return a run as it is now, with its history.

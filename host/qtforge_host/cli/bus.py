@@ -58,6 +58,7 @@ def topics(session: Session, as_json: bool) -> None:
 
 @bus.command()
 @click.argument("topic")
+@click.argument("text", required=False, metavar="[MESSAGE]")
 @set_option
 @input_option
 @click.option("--timeout", default="30s", show_default=True, help="How long to wait.")
@@ -68,14 +69,18 @@ def topics(session: Session, as_json: bool) -> None:
 def request(
     session: Session,
     topic: str,
+    text: str | None,
     assignments: tuple[str, ...],
     input_file: Path | None,
     timeout: str,
     plugin: str | None,
     as_json: bool,
 ) -> None:
-    """Send a request to a topic, and print the response as JSON."""
-    message = read_input(input_file, assignments)
+    """Send a request to a topic, and print the response as JSON.
+
+    MESSAGE is a JSON object; --set and --input give its keys one by one, or in a file.
+    """
+    message = read_input(input_file, assignments, text)
     limit = duration_option("--timeout", timeout)
 
     async def requested() -> Response:
@@ -88,6 +93,7 @@ def request(
 
 @bus.command()
 @click.argument("topic")
+@click.argument("text", required=False, metavar="[MESSAGE]")
 @set_option
 @input_option
 @json_option
@@ -97,17 +103,20 @@ def request(
 def publish(
     session: Session,
     topic: str,
+    text: str | None,
     assignments: tuple[str, ...],
     input_file: Path | None,
     as_json: bool,
 ) -> None:
     """Publish a message to the plugins that subscribe to a topic, and to runs.
 
+    MESSAGE is a JSON object; --set and --input give its keys one by one, or in a file.
+
     It reaches the plugins of this process, the runs that it is an event for, and through the
     journal what 'serve' beside this process holds: the workflows that it starts ('start_on'),
     and subscribers. The answer counts the subscribers in this process.
     """
-    message = read_input(input_file, assignments)
+    message = read_input(input_file, assignments, text)
 
     async def published() -> Published:
         async with session.client() as client:

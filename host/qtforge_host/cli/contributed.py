@@ -11,11 +11,11 @@ import click
 
 from qtforge_host import event_loop
 from qtforge_host.app import Host
+from qtforge_host.cli.errors import no_such_command
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.terminal import CleanStream
 from qtforge_host.plugin_code import PluginCodeError, describe, is_interruption, place_of
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.validation import nearest
 
 __all__ = ["contributed"]
 
@@ -62,11 +62,9 @@ async def _invoke(
         commands = await host.commands()
         found = commands.get(name)
         if found is None:
-            near = nearest(name, [*builtin, *commands])
-            hint = f" Did you mean '{near}'?" if near else ""
             # The usage shown is that of all commands: there is none with this name.
             group = click.get_current_context().parent
-            raise click.UsageError(f"No such command '{name}'.{hint}", group)
+            raise click.UsageError(no_such_command(name, [*builtin, *commands]), group)
         session.host = host
         info = f"qtforge-host {name}"
         try:

@@ -87,14 +87,23 @@ input_option = click.option(
 )
 
 
-def read_input(input_file: Path | None, assignments: Iterable[str]) -> dict[str, Any]:
-    """Return the input's table; ``--set`` goes over the file.
+def read_input(
+    input_file: Path | None, assignments: Iterable[str], text: str | None = None
+) -> dict[str, Any]:
+    """Return the input's table; ``--set`` goes over the text, and the text over the file.
+
+    Args:
+        input_file: ``--input``.
+        assignments: What ``--set`` says.
+        text: A JSON object; None for none.
 
     Raises:
-        click.UsageError: The file can't be read or is no table, or an assignment has no ``=`` or
-            goes through a value.
+        click.UsageError: The file can't be read or is no table, the text is no JSON object, or an
+            assignment has no ``=`` or goes through a value.
     """
     given = {} if input_file is None else _read_table(input_file)
+    if text is not None:
+        given |= _json_object(text)
     for assignment in assignments:
         keys, value = parse_assignment(assignment)
         _assign(given, keys, value, assignment)
@@ -174,6 +183,17 @@ def _read_table(path: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise click.UsageError(f"--input {path}: it must hold a table of inputs")
     return table
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        found = decoded(msgspec.json.decode, text.encode())
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        fix = "give a JSON object such as '{\"key\": 1}', or --set key=1"
+        raise click.UsageError(f"MESSAGE is not JSON: {error}; {fix}") from error
+    if not isinstance(found, dict):
+        raise click.UsageError("MESSAGE has to be a JSON object such as '{\"key\": 1}'")
+    return found
 
 
 def _value(text: str) -> Any:

@@ -21,6 +21,7 @@ __all__ = ["cli", "main"]
 # Name -> module and attribute; a command's module is imported when it is needed, so that
 # --help stays quick and imports no plugin.
 _COMMANDS: Final = {
+    "status": "status:status",
     "run": "run:run",
     "runs": "runs.group:runs",
     "route": "route:route",
@@ -40,8 +41,10 @@ _COMMANDS: Final = {
     "doctor": "doctor:doctor",
     "config": "config:config",
     "completion": "config:completion",
+    "help": "help:help_",
 }
 _SUMMARIES: Final = {
+    "status": "Show runs, processes, plugins and schedules on one screen.",
     "run": "Run a workflow over documents or an input.",
     "route": "Send documents to the pipelines that rules choose for them.",
     "runs": "List, show, resume, retry, cancel and amend runs.",
@@ -61,6 +64,7 @@ _SUMMARIES: Final = {
     "doctor": "Check the state directory, the configuration and the plugins.",
     "config": "Show the configuration in force.",
     "completion": "Print the shell's completion script.",
+    "help": "Show how a command is used.",
 }
 
 
@@ -102,6 +106,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 @click.group(
     cls=_Commands,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Installed plugins may add commands: 'qtforge-host plugins commands' lists them.",
 )
@@ -160,6 +165,8 @@ def cli(
         debug=debug,
         pager=not no_pager,
     )
+    if ctx.invoked_subcommand is None:
+        _import("status:welcome")(ctx.obj)
 
 
 def _refuse_deleted_folder() -> None:

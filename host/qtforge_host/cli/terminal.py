@@ -10,6 +10,7 @@ are shown as escapes such as ``\x1b``. Only what `style` has made keeps its colo
 from __future__ import annotations
 
 import io
+import os
 import re
 import secrets
 import sys
@@ -190,7 +191,9 @@ def raw(stream: TextIO) -> TextIO:
 
 def _write(shown: str, *, nl: bool = True, err: bool) -> None:
     stream = raw(sys.stderr if err else sys.stdout)
-    click.echo(_encodable(shown, stream), file=stream, nl=nl)
+    # Also after the command, where click no longer knows what its main program was told.
+    color = False if os.environ.get("NO_COLOR") else None
+    click.echo(_encodable(shown, stream), file=stream, nl=nl, color=color)
 
 
 def _encodable(text: str, stream: TextIO) -> str:

@@ -458,6 +458,15 @@ TABLE = {
         documents.PlannedTimes,
         lambda found: (found.cron, found.timezone, [each.hour for each in found.times]),
     ),
+    "status": UseCase(
+        lambda _: ["status", "--json"], documents.HostStatus,
+        "showStatus", lambda it: it.get("/v1/status"), documents.HostStatus,
+        lambda found: (
+            found.waiting, [each.run_id for each in found.inbox], found.plugins, found.troubled,
+            [(each.name, each.next) for each in found.schedules], found.paused,
+            [(each.node, each.role) for each in found.nodes if each.role != "command"],
+        ),
+    ),
     "health": UseCase(
         lambda _: ["health", "--json"], documents.HealthDocument, "showHealth",
         lambda it: it.get("/v1/health"), documents.HealthDocument,

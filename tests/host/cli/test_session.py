@@ -12,7 +12,7 @@ from qtforge_host.cli.main import cli as root
 
 # They neither read nor write a run; before the command they take the option as all do.
 WITHOUT = {
-    "tokens create", "tokens list", "tokens revoke", "schedules test", "plugins list",
+    "help", "tokens create", "tokens list", "tokens revoke", "schedules test", "plugins list",
     "plugins info", "plugins enable", "plugins disable", "plugins prefer",
     "plugins commands", "plugins new", "workflows list", "workflows show", "workflows validate",
     "workflows graph", "bus topics", "bus request", "health", "config show", "completion",

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from qtforge_host.cli.errors import no_such_command
 from qtforge_host.cli.session import journal_option
 from qtforge_host.cli.texts import refuse_bad_texts
 
@@ -38,7 +39,9 @@ class _Runs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         target, _ = _COMMANDS.get(cmd_name, ("", ""))
         if not target:
-            return None
+            if ctx.resilient_parsing or cmd_name.startswith("-"):
+                return None
+            raise click.UsageError(no_such_command(cmd_name, _COMMANDS), ctx)
         module, _, attribute = target.partition(":")
         found: Any = importlib.import_module(f"qtforge_host.cli.runs.{module}")
         return refuse_bad_texts(getattr(found, attribute))

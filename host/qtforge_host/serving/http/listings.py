@@ -22,8 +22,14 @@ __all__ = [
     "ready",
     "request",
     "show_health",
+    "show_status",
     "show_workflow",
 ]
+
+
+async def show_status(call: Call) -> Answer:
+    """Show runs, processes, plugins, schedules, and what waits for a person."""
+    return Answer(await call.service.client.status())
 
 
 async def list_workflows(call: Call) -> Answer:

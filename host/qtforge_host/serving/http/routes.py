@@ -191,6 +191,12 @@ ENDPOINTS: Final = (
         summary="Let queued runs of a pool be taken again.", answers={200: documents.Pools},
     ),
     Endpoint(
+        method="GET", path="/v1/status", name="showStatus", scope="read",
+        handler=listings.show_status,
+        summary="Show runs, processes, plugins, schedules, and what waits for a person.",
+        answers={200: documents.HostStatus},
+    ),
+    Endpoint(
         method="GET", path="/v1/workflows", name="listWorkflows", scope="read",
         handler=listings.list_workflows,
         summary="List workflows.", answers={200: documents.Workflows},

@@ -24,7 +24,7 @@ SCOPE_OF_ROUTES = {
         "GET /v1/workflows/{name}/patches",
         "GET /v1/plugins", "GET /v1/topics", "GET /v1/health",
         "GET /v1/schedules", "GET /v1/schedules/{name}", "GET /v1/planned-times",
-        "GET /v1/events", "GET /readyz", "GET /metrics",
+        "GET /v1/status", "GET /v1/events", "GET /readyz", "GET /metrics",
         "GET /v1/nodes", "GET /v1/nodes/{name}", "GET /v1/pools",
     },
     "approve": {"POST /v1/runs/{run_id}/events"},
