@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import urllib.parse
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Final
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,6 +37,7 @@ from qtforge_sdk.errors import QtForgeError
 __all__ = ["Application", "Current"]
 
 _LOG: Final = logging.getLogger("qtforge.http")
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _BODY_S: Final = 30.0  # in which a request's body must have come
 _ANSWER_S: Final = 90.0  # in which it is answered, a wait of 60 s included
 
@@ -64,7 +68,8 @@ class Application:
         self._max_requests = max_requests
         self._in_progress = 0
         by_path = groupby(sorted(ENDPOINTS, key=lambda each: each.path), lambda each: each.path)
-        routes = [Route(path, _Path(self, found)) for path, found in by_path]
+        routes = [Route(_PARAMETER.sub(r"{\1:name}", path), _Path(self, found))
+                  for path, found in by_path]  # fmt: skip
         self._router = Router(routes, redirect_slashes=False, default=_nothing_there)
         self._openapi = Answer(openapi(ENDPOINTS))
 
@@ -140,7 +145,7 @@ class Application:
             )  # fmt: skip
         self._in_progress += 1
         try:
-            await self._router(scope, receive, send)
+            await self._router({**scope, "path": _encoded_path(scope)}, receive, send)
         finally:
             self._in_progress -= 1
 
@@ -182,6 +187,28 @@ class Application:
     ) -> None:
         refused = error_response(error)
         await refused(scope, receive, send)
+
+
+class _Name(Convertor[str]):
+    """A name in a path, which may have a slash in it: ``%2F``."""
+
+    regex = "[^/]+"
+
+    def convert(self, value: str) -> str:
+        return urllib.parse.unquote(value)
+
+    def to_string(self, value: str) -> str:
+        return urllib.parse.quote(value, safe="")
+
+
+register_url_convertor("name", _Name())
+
+
+def _encoded_path(scope: Scope) -> str:
+    """Return a request's path, each part of it quoted the same way."""
+    raw = scope.get("raw_path") or urllib.parse.quote(scope["path"]).encode()
+    parts = (urllib.parse.unquote(part) for part in raw.decode("latin-1").split("/"))
+    return "/".join(urllib.parse.quote(part, safe="") for part in parts)
 
 
 class _Path:

@@ -36,7 +36,10 @@ class _Beneath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         root_path, path = self._root_path, scope.get("path", "")
         if path == root_path or path.startswith(f"{root_path}/"):
-            scope = {**scope, "path": path[len(root_path) :] or "/"}
+            # In the raw path a slash may be part of a name, and any letter be quoted.
+            raw = scope.get("raw_path", b"").split(b"/")[1 + root_path.count("/") :]
+            raw_path = b"/" + b"/".join(raw) if raw else b""
+            scope = {**scope, "path": path[len(root_path) :] or "/", "raw_path": raw_path}
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,23 @@ def test_a_small_answer_and_a_stream_are_not_compressed(module_server: Server) -
     with module_server.client.stream("GET", "/v1/events", **accepting) as stream:
         assert stream.status_code == 200
         assert "content-encoding" not in stream.headers
+
+
+@pytest.mark.parametrize("root", ["", "/forge"])
+def test_a_name_in_a_path_may_have_a_slash_and_any_other_letter(
+    serving: Serving, root: str
+) -> None:
+    names = ["eu/nightly", "50 % für b?", "graph"]
+    serving.config.write_text(
+        "".join(f'[schedules."{each}"]\nworkflow = "quick"\ncron = "@yearly"\n' for each in names)
+    )
+    server = serving.serve("--public-url", f"https://forge.example{root}/")
+    for name in names:
+        path = f"/v1/schedules/{urllib.parse.quote(name, safe='')}"
+        assert server.get(path).json()["schedule"]["name"] == name
+        assert server.get(f"{root}{path}").json()["schedule"]["name"] == name
+        done = server.post(f"{root}{path}/pause", {"reason": "moving"})
+        assert done.json()["schedule"]["paused_why"] == "moving"
+    assert server.get("/v1/%73chedules/graph").status_code == 200
+    missing = server.get("/v1/workflows/quick%2Fgraph")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "workflow.not_found")
