@@ -259,3 +259,28 @@ def test_the_examples_of_the_page_on_plugins_work_as_they_are_written(
     workflows.add(names["Polling"]())
     workflows.add('name = "p"\nkind = "poll"\noperation = "service.ready"\nevery = "1h"\n')
     assert workflows.run("p").result == 3
+
+
+# Of the two contracts a part: whole, they are passed by the journals and transports themselves.
+PAGES_OF_FILES: Final = {
+    "plugin-features": "test",
+    "orchestrators": "test",
+    "journals": "limit or too_old_ones or equal or owner",
+    "transports": "error or gone or broadcast",
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", PAGES_OF_FILES)
+def test_the_files_of_a_page_pass_as_they_are_written(page: str, tmp_path: Path) -> None:
+    path = ROOT / "docs" / f"{page}.md"
+    _write_files(path, tmp_path)
+    files = [name for name, _ in files_of(path)]
+    assert len(files) == len(set(files)) == len(list(blocks(path, "python")))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider",
+         "-k", PAGES_OF_FILES[page]],
+        capture_output=True, text=True, timeout=280, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
