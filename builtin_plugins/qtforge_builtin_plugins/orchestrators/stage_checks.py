@@ -336,6 +336,8 @@ class _Checks:
         """Return the members of the data of a stage, or of one of its items."""
         if stage.operation is not None:
             return None if stage.fallback else self.checker.answer(stage.operation, stage.plugin)
+        if stage.workflow is not None:
+            return self.checker.result(stage.workflow)
         if stage.block is None or (block := self.definition.blocks.get(stage.block)) is None:
             return None
         if isinstance(block.result, Mapping):

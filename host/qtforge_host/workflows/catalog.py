@@ -6,6 +6,7 @@ import inspect
 import os
 import stat
 import sys
+import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from qtforge_host.workflows.definitions import (
     parse,
     parse_header,
 )
+from qtforge_host.workflows.topic_types import members_of
 from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
 from qtforge_sdk.graphs import Edge, Graph, Node
@@ -61,6 +63,14 @@ class PythonOrchestrator(AttributedOrchestrator[Definition]):
 
     def check(self, definition: Definition, checker: DefinitionChecker) -> None:
         """Find no problem: the function's steps are known only when it runs."""
+
+    def result_members(self, definition: Definition) -> Mapping[str, Any] | None:
+        """Return the members of the type that the function is annotated to return."""
+        try:
+            returned = typing.get_type_hints(self._function).get("return")
+        except (NameError, TypeError, AttributeError):  # it can't be resolved
+            return None
+        return members_of([returned])
 
     def graph(self, definition: Definition) -> Graph:
         """Return one node: the function's steps are known only when it runs."""

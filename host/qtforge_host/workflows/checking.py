@@ -115,19 +115,31 @@ class WorkflowChecker:
                 it requests the operation.
         """
         if parsed.workflow is None:
-            return parsed.problems
-        text = parsed.workflow.text
-        unmet = tuple(
+            return parsed.problems + (self._further(parsed) if typed else ())
+        return self._unmet_problems(parsed.workflow) + self.check(parsed.workflow, typed=typed)
+
+    def _further(self, parsed: Parsed) -> tuple[Problem, ...]:
+        """Return what is wrong besides keys and types, but for what may only follow from these."""
+        nearly = parsed.nearly()
+        if nearly is None:
+            return ()
+        wrong = [each.path for each in parsed.problems]
+        found = self._unmet_problems(nearly) + self.check(nearly, typed=True)
+        return tuple(
+            each for each in found if not any(_concerns(each.path, path) for path in wrong)
+        )
+
+    def _unmet_problems(self, workflow: Workflow) -> tuple[Problem, ...]:
+        return tuple(
             Problem(
-                source=parsed.source,
-                line=line_of(text, "requires"),
+                source=workflow.source,
+                line=line_of(workflow.text, "requires"),
                 path=f"requires[{each.position}]",
                 what=f"'{each.text}' is not met: {each.why}",
                 fix=each.fix,
             )
-            for each in self._unmet(parsed.workflow.definition.requires)
+            for each in self._unmet(workflow.definition.requires)
         )
-        return unmet + self.check(parsed.workflow, typed=typed)
 
     def check(self, workflow: Workflow, *, typed: bool = False) -> tuple[Problem, ...]:
         """Return every problem of a workflow's names and expressions; `problems` has ``typed``."""
@@ -147,6 +159,15 @@ class WorkflowChecker:
             what = f"the orchestrator of '{kind}' can't check it: {type(error).__name__}: {error}"
             fix = "report it to the orchestrator's author"
         return (Problem(source=workflow.source, line=None, path="", what=what, fix=fix),)
+
+
+def _concerns(path: str, wrong: str) -> bool:
+    """Return whether a problem at a path may only follow from a wrong key.
+
+    It is at that key or beneath it, or at the table that holds it.
+    """
+    table = wrong.rpartition(".")[0]
+    return path in (wrong, table) or path.startswith((f"{wrong}.", f"{wrong}["))
 
 
 def check(
@@ -178,7 +199,7 @@ def check(
         other.orchestrator.check(other.definition, inner)
         return [used for _, used in inner.uses]
 
-    checker = Checker(workflow, expressions, topics, workflows, types)
+    checker = Checker(workflow, expressions, topics, workflows, types, find)
     workflow.orchestrator.check(workflow.definition, checker)
     if workflow.definition.timeout is not None:
         checker.duration("timeout", workflow.definition.timeout)
@@ -297,6 +318,7 @@ class Checker:
         topics: Mapping[str, Sequence[HandlerInfo]],
         workflows: Collection[str],
         types: TopicTypes = NO_TYPES,
+        find: Callable[[str], Workflow | None] | None = None,
     ) -> None:
         self.problems: list[Problem] = []
         self.uses: list[tuple[str, str]] = []
@@ -305,6 +327,12 @@ class Checker:
         self._topics = topics
         self._workflows = workflows
         self._types = types
+        self._find = find
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether members of values are compared with what is declared of them."""
+        return self._types is not NO_TYPES
 
     def problem(self, path: str, what: str, fix: str = "") -> None:
         """Record a problem."""
@@ -349,6 +377,11 @@ class Checker:
     def answer(self, topic: str, plugin: str | None = None) -> Mapping[str, Any] | None:
         """Return the members of a topic's answer; None where they are not known."""
         return self._types.answer(topic, plugin)
+
+    def result(self, workflow: str) -> Mapping[str, Any] | None:
+        """Return the members of another workflow's result; None where they are not known."""
+        found = self._find(workflow) if self.is_typed and self._find is not None else None
+        return None if found is None else found.orchestrator.result_members(found.definition)
 
     def duration(self, path: str, duration: Duration) -> None:
         """Check that a value is a duration above zero."""

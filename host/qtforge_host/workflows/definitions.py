@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from qtforge_host import toml
 from qtforge_host.plugin_code import NO_AUTHOR, Author
+from qtforge_host.workflows.mending import mended
 from qtforge_sdk import Definition, Orchestrator
 from qtforge_sdk.validation import did_you_mean, validation_errors
 
@@ -167,6 +168,8 @@ class Parsed:
         problems: Everything that is wrong.
         header: The keys that every definition has, where they were read without its
             orchestrator and nothing is wrong with them.
+        nearly: Where keys have problems: makes a workflow without these, to find further
+            problems, or None where there is none that is near.
     """
 
     name: str
@@ -174,6 +177,7 @@ class Parsed:
     workflow: Workflow | None
     problems: tuple[Problem, ...]
     header: Definition | None = None
+    nearly: Callable[[], Workflow | None] = lambda: None
 
 
 def parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]]) -> Parsed:
@@ -228,12 +232,21 @@ def _parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]
     table = toml.read(text)
     types = {kind: each.definition_type for kind, each in orchestrators.items()}
     problems = _problems(table, text, source, types)
+
+    def made(found: Mapping[str, Any]) -> Workflow:
+        orchestrator = orchestrators[found["kind"]]
+        definition = msgspec.convert(found, orchestrator.definition_type)
+        return Workflow(definition=definition, orchestrator=orchestrator, source=source, text=text)
+
+    def nearly() -> Workflow | None:
+        kind = types.get(str(table.get("kind")))
+        found = None if kind is None else mended(table, kind)
+        return None if found is None else made(found)
+
     if problems:
-        return _refused(_name_of(table), source, problems)
-    orchestrator = orchestrators[table["kind"]]
-    definition = msgspec.convert(table, orchestrator.definition_type)
-    workflow = Workflow(definition=definition, orchestrator=orchestrator, source=source, text=text)
-    return Parsed(name=definition.name, source=source, workflow=workflow, problems=())
+        return replace(_refused(_name_of(table), source, problems), nearly=nearly)
+    workflow = made(table)
+    return Parsed(name=workflow.definition.name, source=source, workflow=workflow, problems=())
 
 
 def _name_of(table: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from qtforge_sdk.validation import (
     validation_errors,
 )
 
-__all__ = ["NO_TYPES", "TopicTypes"]
+__all__ = ["NO_TYPES", "TopicTypes", "members_of"]
 
 _TEMPLATE: Final = "${"
 _MOST_ALTERNATIVES: Final = 32
@@ -63,7 +63,7 @@ class TopicTypes:
 
     def answer(self, topic: str, plugin: str | None) -> Mapping[str, Any] | None:
         """Return the members of a topic's answer, each with its own; None where not known."""
-        return _members([each.response_type for each in self._signatures(topic, plugin)])
+        return members_of([each.response_type for each in self._signatures(topic, plugin)])
 
 
 NO_TYPES: Final = TopicTypes(lambda topic, plugin: ())
@@ -83,7 +83,7 @@ class _Members(Mapping[str, Any]):
                 self._types.setdefault(name, []).append(annotation)
 
     def __getitem__(self, name: str) -> Mapping[str, Any] | None:
-        return _members(self._types[name])
+        return members_of(self._types[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._types)
@@ -92,7 +92,7 @@ class _Members(Mapping[str, Any]):
         return len(self._types)
 
 
-def _members(annotations: Sequence[Any]) -> Mapping[str, Any] | None:
+def members_of(annotations: Sequence[Any]) -> Mapping[str, Any] | None:
     """Return the members of values of some types; None where one has others, or none."""
     found = [each for annotation in annotations for each in alternatives(annotation)]
     tables = [each for each in found if each not in (None, types.NoneType)]

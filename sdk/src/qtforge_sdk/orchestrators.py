@@ -37,6 +37,13 @@ class Unreachable(msgspec.Struct, frozen=True):
 class DefinitionChecker(Protocol):
     """Collects the problems of a definition; a path is such as ``stages[2].when``."""
 
+    @property
+    def is_typed(self) -> bool:
+        """Whether members of values are compared with what is declared of them.
+
+        They are for an author, who validates a definition. A run is not refused because of them.
+        """
+
     def problem(self, path: str, what: str, fix: str = "") -> None:
         """Record a problem.
 
@@ -75,6 +82,13 @@ class DefinitionChecker(Protocol):
         Returns:
             Each member's name with a mapping of its own members, or None where they are not
             known; None where the operation does not say.
+        """
+
+    def result(self, workflow: str) -> Mapping[str, Any] | None:
+        """Return the members of another workflow's result, as `answer` those of an operation's.
+
+        Args:
+            workflow: Its name.
         """
 
     def duration(self, path: str, duration: Duration) -> None:
@@ -185,6 +199,15 @@ class Orchestrator(abc.ABC, Generic[D]):
             Exception: The run fails, and its completed steps are compensated in reverse order.
         """
 
+    def result_members(self, definition: D) -> Mapping[str, Any] | None:
+        """Return the members of a run's result, for the workflows that run this one.
+
+        Returns:
+            Each member's name with a mapping of its own members, or None where they are not
+            known. None where they depend on the run; by default the keys of ``result``.
+        """
+        return _keys_of(definition.result)
+
     def graph(self, definition: D) -> Graph | None:
         """Return a definition's graph; None where the kind has none."""
         return None
@@ -276,3 +299,10 @@ class Orchestrator(abc.ABC, Generic[D]):
             status: How it ends: ``succeeded``, ``failed``, ``compensated`` or ``cancelled``.
             error: Why it did not succeed, or None.
         """
+
+
+def _keys_of(template: object) -> Mapping[str, Any] | None:
+    """Return the keys of a table, each with its own; None for what a template may give."""
+    if not isinstance(template, Mapping):
+        return None
+    return {key: _keys_of(value) for key, value in template.items()}

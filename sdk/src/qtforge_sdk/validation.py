@@ -50,11 +50,13 @@ class FieldError:
         path: Where it is, such as ``stages[2].timeout``; "" for the value itself.
         what: What is wrong, such as ``expected str, got int``.
         fix: How to fix it, or "".
+        near: The known key that an unknown one resembles; None where there is none.
     """
 
     path: str
     what: str
     fix: str = ""
+    near: str | None = None
 
     def __str__(self) -> str:
         text = f"{self.path}: {self.what}" if self.path else self.what
@@ -214,7 +216,7 @@ def _table_errors(
                 near = nearest(key, fields)
                 meant.add(near)
                 fix = did_you_mean(key, fields)
-                yield FieldError(path=_join(path, key), what=UNKNOWN_KEY, fix=fix)
+                yield FieldError(path=_join(path, key), what=UNKNOWN_KEY, fix=fix, near=near)
     for name, (annotation, required) in fields.items():
         if name in value:
             inner = _join(path, name)

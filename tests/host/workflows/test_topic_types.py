@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import msgspec
@@ -15,12 +15,14 @@ from qtforge_builtin_plugins.orchestrators.parallel import ParallelOrchestrator
 from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
 from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.workflows.catalog import PythonOrchestrator
 from qtforge_host.workflows.checking import check
-from qtforge_host.workflows.definitions import parse
-from qtforge_host.workflows.topic_types import TopicTypes
-from qtforge_sdk import HandlerInfo, Orchestrator
+from qtforge_host.workflows.definitions import Workflow, parse
+from qtforge_host.workflows.topic_types import NO_TYPES, TopicTypes
+from qtforge_sdk import Definition, HandlerInfo, Orchestrator, Run
 from qtforge_sdk.operations import Signature
 from qtforge_sdk.runs import AmendingAnswer
+from qtforge_sdk.workflows import PythonWorkflow
 
 KINDS: dict[str, Orchestrator[Any]] = {
     "conditional": ConditionalOrchestrator(),
@@ -98,12 +100,18 @@ TOPICS = {
 }  # fmt: skip
 
 
-def problems(text: str, kind: str = "sequential") -> dict[str, str]:
+def problems(
+    text: str,
+    kind: str = "sequential",
+    *,
+    find: Callable[[str], Workflow | None] | None = None,
+    typed: bool = True,
+) -> dict[str, str]:
     """Return what is wrong, with its fix, by path."""
     parsed = parse(f'name = "w"\nkind = "{kind}"\n{text}', "w.toml", KINDS)
     assert parsed.workflow is not None, parsed.problems
-    types = TopicTypes(signatures)
-    found = check(parsed.workflow, Expressions(), TOPICS, ["other"], types=types)
+    types = TopicTypes(signatures) if typed else NO_TYPES
+    found = check(parsed.workflow, Expressions(), TOPICS, ["other"], find, types)
     assert len({each.path for each in found}) == len(found)
     return {each.path: f"{each.what}; {each.fix}" if each.fix else each.what for each in found}
 
@@ -286,3 +294,113 @@ def test_a_graph_a_decision_a_machine_and_sources_are_compared() -> None:
         'aggregation = { method = "union" }\n[[sources]]\nname = "s"\ntype = "shelf"\n'
     )
     assert list(problems(sources, "parallel")) == ["result.a", "result.b"]
+
+
+def workflow_of(text: str, kind: str) -> Workflow:
+    found = parse(f'name = "other"\nkind = "{kind}"\n{text}', "other.toml", KINDS).workflow
+    assert found is not None
+    return found
+
+
+async def counted(run: Run, given: Mapping[str, Any]) -> Facts:
+    raise NotImplementedError
+
+
+async def untold(run: Run, given: Mapping[str, Any]) -> Any:
+    raise NotImplementedError
+
+
+def function(code: Any) -> Workflow:
+    found = PythonWorkflow(definition=Definition(name="other", kind="python"), function=code)
+    return Workflow(
+        definition=found.definition, orchestrator=PythonOrchestrator(found), source="", text=""
+    )
+
+
+FINAL = "[states.open]\n[states.shut]\nfinal = true\n"
+RESULT = 'result = { words = "${stages.a.data.number}", by = { name = "Ada" } }\n'
+
+
+@pytest.mark.parametrize(
+    ("other", "members"),
+    [
+        (workflow_of(RESULT + stage(), "sequential"), {"words", "by"}),
+        (workflow_of('result = "${stages.a.data}"\n' + stage(), "sequential"), None),
+        (workflow_of(stage(), "sequential"), None),
+        (workflow_of('result = { words = 1, by = {} }\ninitial = "open"\n' + FINAL, "reactive"),
+         {"words", "by"}),
+        (workflow_of('result = { words = 1 }\ninitial = "open"\n' + FINAL + "result = 3\n",
+                     "reactive"), None),
+        (function(counted), {"words"}),
+        (function(untold), None),
+    ],
+)  # fmt: skip
+def test_members_of_a_workflows_result_are_those_that_it_declares(
+    other: Workflow, members: set[str] | None
+) -> None:
+    text = '[[stages]]\nname = "a"\nworkflow = "other"\n' + stage(
+        'message = { article = "${stages.a.data.wrods} ${stages.a.data.words}" }', name="b"
+    )
+    found = problems(text, find={"other": other}.get)
+    if members is None:
+        assert found == {}
+    else:
+        assert list(found) == ["stages[1].message.article"]
+        assert "has no 'wrods'; did you mean 'words'?" in found["stages[1].message.article"]
+    assert problems(text, find={"other": other}.get, typed=False) == {}
+
+
+def test_members_within_a_workflows_result_are_known_as_far_as_it_writes_them() -> None:
+    stages = '[[stages]]\nname = "a"\nworkflow = "other"\n' + stage(
+        'message = { article = "${stages.a.data.by.nam} ${stages.a.data.words.any}" }', name="b"
+    )
+    found = problems(stages, find={"other": workflow_of(RESULT + stage(), "sequential")}.get)
+    assert found == {
+        "stages[1].message.article":
+            "in 'stages.a.data.by.nam': 'stages.a.data.by' has no 'nam'; did you mean 'name'?",
+    }  # fmt: skip
+
+
+MACHINE = """
+initial = "open"
+data = { article = "pen", receipt = "${null}" }
+[states.open]
+entry = ["read", "count", "each"]
+[states.shut]
+final = true
+[[transitions]]
+name = "shut"
+from = "open"
+to = "shut"
+trigger = "shut"
+[actions.read]
+type = "plugin_call"
+operation = "shelf.read"
+result = "found"
+[actions.count]
+type = "set"
+values = { "totals.sum" = 1, seen = "${data.found.facts.words}" }
+[actions.each]
+type = "foreach"
+items = "${data.found.places}"
+item = "place"
+index = "at"
+actions = ["count"]
+"""
+
+
+def test_members_of_a_machines_data_are_those_that_anything_sets() -> None:
+    right = "${data.article} ${data.totals.sum} ${data.seen} ${data.place.x} ${data.at}"
+    assert problems(f'result = "{right} ${{data.found.number}}"\n' + MACHINE, "reactive") == {}
+    for name, problem in (
+        ("data.artcle", "'data' has no 'artcle'; did you mean 'article'?"),
+        ("data.found.numbr", "'data.found' has no 'numbr'; did you mean 'number'?"),
+    ):
+        wrong = problems(f'result = "${{{name}}}"\n' + MACHINE, "reactive")
+        assert wrong == {"result": f"in '{name}': {problem}"}
+    assert problems('result = "${data.artcle}"\n' + MACHINE, "reactive", typed=False) == {}
+
+
+def test_data_that_is_set_by_names_of_other_data_may_have_any_members() -> None:
+    anything = MACHINE.replace('"totals.sum"', '"${data.article}"')
+    assert problems('result = "${data.artcle}"\n' + anything, "reactive") == {}

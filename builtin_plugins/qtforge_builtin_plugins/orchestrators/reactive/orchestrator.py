@@ -101,6 +101,13 @@ class ReactiveOrchestrator(Orchestrator[ReactiveDefinition]):
             if transition.trigger
         ]
 
+    def result_members(self, definition: ReactiveDefinition) -> Mapping[str, Any] | None:
+        """Return the keys of ``result``, unless a final state has a result of its own."""
+        states = [state for _, _, state in every_state(definition.states)]
+        if any(state.result is not None for state in states):
+            return None
+        return super().result_members(definition)
+
     def triggers(self, definition: ReactiveDefinition) -> list[EventTrigger]:
         """Return the publications that ``start_on`` and ``events`` name."""
         return [

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from qtforge_sdk.errors import OperationError
 
-__all__ = ["is_path", "with_value"]
+__all__ = ["first_key", "is_path", "with_value"]
 
 _MOST_PARTS: Final = 32
 _LONGEST: Final = 1_000  # characters
@@ -19,6 +19,15 @@ _PART: Final = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
 def is_path(text: str) -> bool:
     """Whether a text is the name of a key, or a path that begins with one."""
     return len(text) <= _LONGEST and _PATH.match(text) is not None and _count(text) <= _MOST_PARTS
+
+
+def first_key(path: str) -> str:
+    """Return the key of the data with which a path begins.
+
+    >>> first_key("order.items[0].count")
+    'order'
+    """
+    return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 
 def with_value(data: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
