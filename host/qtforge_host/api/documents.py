@@ -886,7 +886,8 @@ class ScheduleDocument(Versioned, frozen=True, kw_only=True):
 class ScheduleRuns(Versioned, frozen=True, kw_only=True):
     """The runs that were started of a schedule by hand, or would be.
 
-    ``is_cut_short`` tells that the rest was not queued, since no process executes these.
+    ``is_cut_short`` tells that the rest was not queued, since no process executes these, or
+    the time to wait for the ends of others was over.
     """
 
     schedule: str

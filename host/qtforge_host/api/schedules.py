@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import datetime
 import itertools
+import math
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -27,6 +29,7 @@ from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.runs.run_keys import Start
 from qtforge_host.schedules.schedule import MOST_TIMES, Schedule, cron_schedule, read_schedules
 from qtforge_host.schedules.state import Outcome, PlannedTime, ScheduleState, ScheduleStates
+from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import RunError
 from qtforge_sdk.journal_errors import RunDuplicateError, RunExistsError, RunNotFoundError
 from qtforge_sdk.records import QueueEntry, StartedBy
@@ -233,6 +236,7 @@ class ScheduleClient:
         dry_run: bool = False,
         again: bool = False,
         jobs: int | None = None,
+        timeout: Duration | None = None,
         on_row: Callable[[PlannedRow], None] = _ignore,
     ) -> ScheduleRuns:
         """Queue the runs of planned times of the past.
@@ -249,7 +253,9 @@ class ScheduleClient:
             again: Whether to start also those that were started before, as new runs.
             jobs: At most so many of these runs are unfinished at once: the next one is queued
                 when another has ended. None queues all at once. Where no process executes them,
-                the answer has only those that were queued.
+                or the time is over, the answer has only those that were queued; the same call
+                continues after them.
+            timeout: With ``jobs``, how long to wait for the ends of runs; None for no limit.
             on_row: Called with each planned time as soon as it is dealt with.
 
         Raises:
@@ -272,6 +278,7 @@ class ScheduleClient:
         mark = uuid.uuid4().hex if again else ""
         rows: list[PlannedRow] = []
         running: Sequence[str] = ()
+        end_s = math.inf if timeout is None else time.monotonic() + wait_seconds(timeout)
         for planned in times:
             run_id = schedule.run_id(planned, again=mark)
             if planned in known and not again:
@@ -284,7 +291,8 @@ class ScheduleClient:
                     running = await self._still_unfinished(running)
                     if len(running) < jobs:
                         break
-                    if not await self._is_executed(schedule.pool):
+                    is_over = time.monotonic() >= end_s
+                    if is_over or not await self._is_executed(schedule.pool):
                         return ScheduleRuns(schedule=name, runs=rows, is_cut_short=True)
                     await asyncio.sleep(_POLL_S)
                 row = await self._enqueue(schedule, planned, run_id, "backfilled")

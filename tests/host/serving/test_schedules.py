@@ -99,7 +99,16 @@ def test_a_run_is_triggered_unless_one_is_unfinished_and_made_up_for_the_past(
     assert [line.split()[3] for line in one_by_one.stdout.splitlines()] == ["backfilled"] * 2
     first, _ = (server.run(line.split()[-1]) for line in one_by_one.stdout.splitlines())
     assert first["status"] == "succeeded"  # it had ended before the second one was queued
+    years = {"since": "2019-01-01T00:00:00Z", "until": "2025-01-01T00:00:00Z", "jobs": 1}
+    cut = server.post("/v1/schedules/slow/backfill", years).json()
+    assert ([each["outcome"] for each in cut["runs"]], cut["is_cut_short"]) == (
+        ["backfilled"], True,
+    )  # fmt: skip
     (serving.folder / "go").touch()
+    rest = server.post("/v1/schedules/slow/backfill", years, params={"wait": "60s"}).json()
+    assert ([each["outcome"] for each in rest["runs"]], rest["is_cut_short"]) == (
+        ["there", "backfilled"], False,
+    )  # fmt: skip
     until(lambda: not shown(serving, "slow")["unfinished"])
     assert server.run(run["run_id"])["status"] == "succeeded"
 

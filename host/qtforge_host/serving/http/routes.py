@@ -258,8 +258,9 @@ ENDPOINTS: Final = (
     Endpoint(
         method="POST", path="/v1/schedules/{name}/backfill", name="backfillSchedule",
         scope="operate", handler=schedules.backfill_schedule, body=schemas.BackfillSchedule,
+        query=schemas.WaitQuery,
         answers={200: documents.ScheduleRuns, 202: documents.ScheduleRuns},
-        summary="Queue the runs of planned times of the past.",
+        summary="Queue the runs of planned times of the past, so many at once where that is given.",
     ),
     Endpoint(
         method="GET", path="/v1/planned-times", name="plannedTimes", scope="read",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtforge_host.api.schedules import ScheduleClient, times_of_cron
-from qtforge_host.serving.http.requests import Answer, Call, invalid_request
+from qtforge_host.serving.http.requests import Answer, Call, invalid_request, wait_s
 from qtforge_sdk.errors import ConfigError
 
 __all__ = [
@@ -54,6 +54,8 @@ async def backfill_schedule(call: Call) -> Answer:
         until=given.until,
         dry_run=given.dry_run,
         again=given.again,
+        jobs=given.jobs,
+        timeout=wait_s(call),
     )
     return Answer(found, status=200 if given.dry_run else 202)
 

@@ -249,12 +249,18 @@ class TriggerSchedule(_Given, frozen=True, kw_only=True):
 
 
 class BackfillSchedule(_Given, frozen=True, kw_only=True):
-    """The planned times whose runs are started: from one moment up to another."""
+    """The planned times whose runs are started: from one moment up to another.
+
+    With ``jobs`` at most so many of these runs are unfinished at once. Those for which there is no
+    place in the time of the query ``wait`` are left out, as the answer's ``is_cut_short`` says;
+    the same request without ``again`` continues after the others.
+    """
 
     since: datetime.datetime
     until: datetime.datetime
     dry_run: bool = False
     again: bool = False
+    jobs: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
 
 
 class Publish(_Given, frozen=True, kw_only=True):
