@@ -98,5 +98,5 @@ def test_a_third_translation_waits_while_two_of_its_language_run(translating: Se
     assert server.run(first)["status"] == "running"
     for text in ("one", "three", "un"):
         (translating.folder / f"go-{text}").touch()
-    for run_id in (first, third, other):
-        until(lambda run_id=run_id: server.run(run_id)["status"] == "succeeded")
+    ids = (first, second, third, other)
+    until(lambda: all(server.run(each)["status"] == "succeeded" for each in ids))
