@@ -7,9 +7,10 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
+
+import msgspec
 
 from qtforge_host.bus.exchange import Exchange
 from qtforge_host.bus.message_bus import LocalExchange, MessageBus
@@ -81,8 +82,7 @@ _LOG = logging.getLogger("qtforge.host")
 _DRAIN_S: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instruments:
+class Instruments(msgspec.Struct, frozen=True, kw_only=True):
     """Functions that see every message of a host.
 
     Attributes:
@@ -92,6 +92,9 @@ class Instruments:
 
     exchange: Callable[[LocalExchange], Exchange] | None = None
     on_delivery: DeliveryObserver | None = None
+
+
+_NO_INSTRUMENTS: Final = Instruments()
 
 
 class HostParts:
@@ -110,7 +113,7 @@ class HostParts:
         *,
         clock: Clock | None = None,
         secrets: Secrets | None = None,
-        instruments: Instruments = Instruments(),
+        instruments: Instruments = _NO_INSTRUMENTS,
     ) -> None:
         self.clock = clock or SystemClock()
         self.hooks = Hooks()
@@ -543,8 +546,7 @@ def _left(requires: Iterable[str], elsewhere: Mapping[str, str]) -> Iterator[Unm
             yield UnmetRequirement(position=position, text=text, why=why, fix=fix, elsewhere=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bindings:
+class Bindings(msgspec.Struct, frozen=True, kw_only=True):
     """Pass publications of all processes to the runs and subscribers of a host.
 
     Attributes:

@@ -16,9 +16,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from qtforge_host.plugin_code import NO_AUTHOR, Author, file_and_line, is_host_code, is_own_code
 from qtforge_sdk import Health
@@ -56,8 +57,7 @@ class ExplainedFrame(NamedTuple):
         return f"{self.author}{operation}{place}"
 
 
-@dataclass(slots=True, kw_only=True)
-class Block:
+class Block(msgspec.Struct, kw_only=True):
     """A period in which the event loop was blocked.
 
     Attributes:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 
-from packaging.version import InvalidVersion, Version
-
 __all__ = ["major"]
 
 
@@ -16,6 +14,8 @@ def major(version: str) -> str:
     >>> major("2.1"), major("nightly")
     ('2', 'nightly')
     """
+    from packaging.version import InvalidVersion, Version  # slow to import
+
     try:
         return str(Version(version).major)
     except InvalidVersion:

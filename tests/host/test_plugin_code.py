@@ -267,9 +267,8 @@ def test_a_health_check_that_fails_makes_the_plugin_unhealthy(
 def test_an_orchestrator_that_can_not_say_what_is_asked_fails_alone(
     faulty: Faulty, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from dataclasses import replace
-
     import msgspec
+    from msgspec.structs import replace
 
     known = faulty.host.workflow("kind")
     definition = msgspec.structs.replace(

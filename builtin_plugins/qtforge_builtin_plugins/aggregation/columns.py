@@ -8,8 +8,9 @@ each value unchanged.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from qtforge_builtin_plugins.aggregation.messages import Column
 
@@ -24,8 +25,7 @@ NESTED: Final = 16
 _NUMBER_TYPES: Final = "('BIGINT', 'UBIGINT', 'DOUBLE')"
 
 
-@dataclass(frozen=True, slots=True)
-class TableColumn:
+class TableColumn(msgspec.Struct, frozen=True):
     """A column of the staged tables.
 
     Attributes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+import msgspec
 
 from qtforge_builtin_plugins.aggregation.columns import TableColumn
 from qtforge_builtin_plugins.aggregation.messages import (
@@ -23,8 +23,7 @@ from qtforge_sdk.validation import did_you_mean
 __all__ = ["Query", "column_named", "intersect", "merge", "union", "without_key"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(msgspec.Struct, frozen=True, kw_only=True):
     """The query for a result.
 
     Attributes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 import duckdb
+import msgspec
 
 from qtforge_builtin_plugins.aggregation.columns import BOOLEAN, INTEGER, NESTED, NUMBER, TEXT
 from qtforge_builtin_plugins.collectors.files.parquet_values import plain_sql
@@ -20,8 +20,7 @@ _BITS: Final[Mapping[str, int]] = MappingProxyType(
 _WIDE: Final = frozenset({"HUGEINT", "UBIGINT"})
 
 
-@dataclass(frozen=True, slots=True)
-class ParquetColumn:
+class ParquetColumn(msgspec.Struct, frozen=True):
     """A column of a Parquet file.
 
     Attributes:

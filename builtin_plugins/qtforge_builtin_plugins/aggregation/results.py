@@ -7,7 +7,6 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,8 +25,7 @@ __all__ = ["PREVIEW_ROWS", "Output", "write_json_lines", "write_parquet"]
 PREVIEW_ROWS: Final = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(msgspec.Struct, frozen=True, kw_only=True):
     """The rows in the answer, all or the first ones, and the file with all rows."""
 
     rows: list[dict[str, Any]]

@@ -8,7 +8,6 @@ parameters, and paths as these or as literals; tables, views and columns have ge
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,8 +29,7 @@ _FIRST_ROWS: Final = 1000
 _SOURCE_BITS: Final = 40  # of a row's position: the bits below have its number in the source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Staged:
+class Staged(msgspec.Struct, frozen=True, kw_only=True):
     """Sources as tables or views ``s0``, ``s1``..., each with its rows' numbers as ``rowid``.
 
     Attributes:
@@ -58,8 +56,7 @@ class Staged:
         return f"({' UNION ALL '.join(parts)})"
 
 
-@dataclass(slots=True)
-class _Source:
+class _Source(msgspec.Struct):
     """The SQL function that reads a source's rows, and the types of its columns."""
 
     reader: str

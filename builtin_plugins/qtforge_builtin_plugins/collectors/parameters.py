@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -35,7 +34,7 @@ def read_parameters(
     if unknown_hint:
         known = kind.__struct_encode_fields__
         errors = [
-            dataclasses.replace(error, fix=f"{error.fix}; {unknown_hint}")
+            msgspec.structs.replace(error, fix=f"{error.fix}; {unknown_hint}")
             if error.path in given and error.path not in known and not nearest(error.path, known)
             else error
             for error in errors

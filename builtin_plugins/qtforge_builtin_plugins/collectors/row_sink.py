@@ -8,7 +8,6 @@ import hashlib
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -32,8 +31,7 @@ _NULL: Final = "JSON has no such number, became null"
 _DATES: Final = (datetime.date, datetime.time)  # a datetime is a date
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OddValue:
+class OddValue(msgspec.Struct, frozen=True, kw_only=True):
     """A value that is not in a row as the source has it; the answer warns of it.
 
     Attributes:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
+
+import msgspec
 
 from qtforge_builtin_plugins.documents.formats import Source
 from qtforge_builtin_plugins.documents.formats.errors import damaged
@@ -24,8 +25,7 @@ _TIFF_HEIGHT: Final = 257
 _TIFF_NUMBERS: Final = MappingProxyType({3: "H", 4: "I"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """One page.
 
     Attributes:
@@ -39,8 +39,7 @@ class Picture:
     dpi: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pages:
+class Pages(msgspec.Struct, frozen=True, kw_only=True):
     """The pages of a document.
 
     Attributes:

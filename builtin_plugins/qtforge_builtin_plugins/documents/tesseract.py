@@ -10,8 +10,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from qtforge_builtin_plugins.documents.pictures import Picture
 from qtforge_sdk import OperationError
@@ -39,8 +40,7 @@ _WIDE_GAP: Final = 1.5  # heights of a word; what is further away is another cel
 _MOST_SAID: Final = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(msgspec.Struct, frozen=True, kw_only=True):
     """The words of a page.
 
     Attributes:

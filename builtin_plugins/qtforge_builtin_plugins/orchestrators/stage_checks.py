@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
+
+import msgspec
 
 from qtforge_builtin_plugins.orchestrators.needs import (
     GraphBlock,
@@ -81,8 +82,7 @@ def check_stages(definition: StagedDefinition, checker: DefinitionChecker) -> Ma
     return members
 
 
-@dataclass(slots=True)
-class _Checks:
+class _Checks(msgspec.Struct):
     """The checks of one definition.
 
     Attributes:
@@ -93,7 +93,9 @@ class _Checks:
 
     definition: StagedDefinition
     checker: DefinitionChecker
-    uses: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = field(default_factory=dict)
+    uses: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = msgspec.field(
+        default_factory=dict
+    )
 
     def stages(
         self,

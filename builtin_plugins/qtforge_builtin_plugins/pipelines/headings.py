@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 __all__ = ["SPANISH_ORDINAL", "TextHeading", "find_headings"]
 
@@ -37,8 +38,7 @@ _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _SENTENCE_END: Final = (".", ",", ";", ":", "!", "?", "…", "-", "|")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextHeading:
+class TextHeading(msgspec.Struct, frozen=True, kw_only=True):
     """A heading.
 
     Attributes:

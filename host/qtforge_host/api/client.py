@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import dataclasses
 import datetime
 import functools
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from qtforge_host.api.answers import (
@@ -435,12 +435,12 @@ class RunClient(RunStore):
                 workflow, given, listener, run_id=wanted, start=start
             )
         except RunDuplicateError as error:
-            return dataclasses.replace(await self._whole(error.run_id), is_there_already=True)
+            return msgspec.structs.replace(await self._whole(error.run_id), is_there_already=True)
         except RunExistsError:
             if wanted is None:
                 raise
             await check_same(durable, workflow, await self._accepted(workflow, given), wanted)
-            return dataclasses.replace(await self._whole(wanted), is_there_already=True)
+            return msgspec.structs.replace(await self._whole(wanted), is_there_already=True)
         await self._in_turn(durable, state, listener)
         await self._settle(durable, state.run_id)
         return await self._whole(state.run_id)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Self
+
+import msgspec
 
 from qtforge_host.api.documents import EventSent
 from qtforge_host.api.snapshots import RunSnapshot
@@ -14,8 +15,7 @@ from qtforge_sdk.records import CheckpointSaved
 __all__ = ["EventOutcome"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventOutcome:
+class EventOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a run handled an event.
 
     Attributes:

@@ -15,9 +15,7 @@ from qtforge_host.api.documents import RunList, RunRow
 from qtforge_host.api.errors import NotFoundError
 from qtforge_host.config.secrets import SecretStore
 from qtforge_host.config.settings import Settings
-from qtforge_host.plugins.extensions import load_journal
-from qtforge_host.plugins.loading import PluginLoader
-from qtforge_host.plugins.resolution import resolve_installed
+from qtforge_host.plugins.journals import own_journal
 from qtforge_host.runs.state import elapsed_s
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
@@ -70,9 +68,16 @@ async def opened_journal(settings: Settings) -> Journal:
 
 def made_journal(settings: Settings) -> Journal:
     """Return the configured journal, which is not open."""
-    resolution = resolve_installed(settings).resolution
     secrets = Secrets(SecretStore(settings.secrets_path, os.environ).find)
-    return load_journal(resolution, PluginLoader(), settings, secrets)
+    own = own_journal(settings, secrets)
+    if own is not None:
+        return own
+    # Slow to import, and only another distribution's journal needs it.
+    from qtforge_host.plugins.extensions import load_journal
+    from qtforge_host.plugins.loading import PluginLoader
+    from qtforge_host.plugins.resolution import resolve_installed
+
+    return load_journal(resolve_installed(settings).resolution, PluginLoader(), settings, secrets)
 
 
 async def find_run(journal: Journal, name: str) -> str:

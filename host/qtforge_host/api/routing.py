@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -23,8 +21,7 @@ _DECISION: Final = "routing_decision"
 _TYPE: Final = "documentType"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Routed:
+class Routed(msgspec.Struct, frozen=True, kw_only=True):
     """A file and its run.
 
     Attributes:
@@ -85,4 +82,6 @@ def routing_workflow(workflow: Workflow, *, dry_run: bool, explain: bool) -> Wor
     if not set(changes) <= set(definition.__struct_fields__):
         why = f"{workflow.source}: its kind is '{definition.kind}', which decides nothing"
         raise WorkflowInvalidError(definition.name, why)
-    return dataclasses.replace(workflow, definition=msgspec.structs.replace(definition, **changes))
+    return msgspec.structs.replace(
+        workflow, definition=msgspec.structs.replace(definition, **changes)
+    )

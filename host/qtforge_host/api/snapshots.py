@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -52,8 +51,7 @@ WorkflowOf = Callable[[RunState], Workflow | None]
 """Gives a run's workflow; None where it can't be read here."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSnapshot:
+class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A run at one moment.
 
     Attributes:
@@ -74,7 +72,7 @@ class RunSnapshot:
     records: Sequence[Record]
     omitted: int = 0
     workflow: Workflow | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     held_by: tuple[str, ...] = ()
     is_there_already: bool = False
 

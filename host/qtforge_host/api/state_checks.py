@@ -10,9 +10,10 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from qtforge_host.api.documents import Finding
 from qtforge_host.config.permissions import changeable_by_others, readable_by_others

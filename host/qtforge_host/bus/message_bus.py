@@ -7,7 +7,6 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -52,8 +51,7 @@ PolicyOf = Callable[[str, int], RequestPolicy | None]
 _DEFAULT_TIMEOUT_S = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observers:
+class Observers(msgspec.Struct, frozen=True, kw_only=True):
     """The observing hooks, each a function that never raises; None when no plugin has one."""
 
     before: Callable[..., None] | None = None

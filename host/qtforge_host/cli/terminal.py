@@ -9,10 +9,10 @@ are shown as escapes such as ``\x1b``. Only what `style` has made keeps its colo
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import re
-import secrets
 import sys
 from collections.abc import Callable
 from typing import Any, Final, TextIO
@@ -33,16 +33,33 @@ __all__ = [
 ]
 
 _CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-_HARMFUL: Final = re.compile(f"[{_CONTROLS}]")
-_HARMFUL_IN_LINES: Final = re.compile(rf"(?![\n\t])[{_CONTROLS}]")
-_COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")
 # What a style begins with, instead of the escape character alone: no text that the host was
 # given can hold it, so a colour in it is the host's own.
-_MARK: Final = f"\x1b{secrets.token_hex(8)}"
-_STYLE: Final = re.compile(rf"{_MARK}(\[[0-9;]*m)")
+_MARK: Final = f"\x1b{os.urandom(8).hex()}"
 # What the host's own texts use instead where the output can't show a sign; as wide as it.
 _REPLACED: Final = str.maketrans({"…": "~", "→": ">", "└": "+"})
 _NAMES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+# Most texts need none of these patterns, and the two of many characters take a millisecond.
+@functools.cache
+def _harmful() -> re.Pattern[str]:
+    return re.compile(f"[{_CONTROLS}]")
+
+
+@functools.cache
+def _harmful_in_lines() -> re.Pattern[str]:
+    return re.compile(rf"(?![\n\t])[{_CONTROLS}]")
+
+
+@functools.cache
+def _color() -> re.Pattern[str]:
+    return re.compile(r"\x1b\[[0-9;]*m")
+
+
+@functools.cache
+def _style() -> re.Pattern[str]:
+    return re.compile(rf"{_MARK}(\[[0-9;]*m)")
 
 
 def style(text: str, **options: Any) -> str:
@@ -58,12 +75,14 @@ def style(text: str, **options: Any) -> str:
 
 def plain(line: str) -> str:
     """Return a line as it is shown, without the colours of `style`."""
-    return clean_line(_STYLE.sub("", line))
+    return clean_line(_style().sub("", line) if _MARK in line else line)
 
 
 def rendered(line: str) -> str:
     """Return a line as it is shown, with the escape sequences of its colours."""
-    parts = _STYLE.split(line)
+    if _MARK not in line:
+        return clean_line(line)
+    parts = _style().split(line)
     # Every other one is what a style has captured.
     parts[::2] = map(clean_line, parts[::2])
     parts[1::2] = [f"\x1b{each}" for each in parts[1::2]]
@@ -95,7 +114,7 @@ def echo_json(text: str) -> None:
     """Print JSON; what is harmful in it becomes an escape of JSON, which says the same."""
     # The control characters of ASCII are escapes already, but for the last one.
     if not text.isascii() or "\x7f" in text:
-        text = _HARMFUL_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+        text = _harmful_in_lines().sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     _write(text, err=False)
 
 
@@ -105,7 +124,7 @@ def clean_line(text: str) -> str:
     >>> print(clean_line("a\nb \x1b[31mred\u202e"))
     a\nb \x1b[31mred\u202e
     """
-    return text if text.isprintable() else _HARMFUL.sub(_escape, text)
+    return text if text.isprintable() else _harmful().sub(_escape, text)
 
 
 def clean_lines(text: str) -> str:
@@ -121,7 +140,7 @@ def clean_lines(text: str) -> str:
         return text
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _HARMFUL_IN_LINES.sub(_escape, text)
+    return _harmful_in_lines().sub(_escape, text)
 
 
 class CleanStream(io.TextIOBase):
@@ -161,7 +180,7 @@ class CleanStream(io.TextIOBase):
         length = len(text)
         for mask in self.masks:
             text = mask(text)
-        self.stream.write(_apart(_COLOR, text) if self._colors else clean_lines(text))
+        self.stream.write(_apart(_color(), text) if self._colors else clean_lines(text))
         return length
 
     def flush(self) -> None:

@@ -6,16 +6,17 @@ import logging
 import os
 import stat
 import sys
+import urllib.parse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
 from qtforge_host.config.toml_files import read_toml
 from qtforge_host.plugin_code import valid_text
-from qtforge_sdk.errors import ConfigError
+from qtforge_sdk.errors import ConfigError, OperationError
+from qtforge_sdk.secrets import Secrets
 
-__all__ = ["MaskedStream", "MaskingFilter", "SecretStore"]
-
+__all__ = ["MaskedStream", "MaskingFilter", "SecretStore", "revealed_address"]
 
 _PREFIX: Final = "QTFORGE_SECRET_"
 
@@ -63,6 +64,28 @@ class SecretStore:
             why = f"a secret is a text, not {type(value).__name__}"
             raise ConfigError(f"{self._path}: {name}", why, "put it in quotes")
         return value
+
+
+def revealed_address(url: str, secrets: Secrets, where: str) -> str:
+    """Return an address with the secrets that it refers to, each quoted for it.
+
+    Args:
+        url: The address.
+        secrets: The secrets.
+        where: What named the address, for errors.
+
+    Raises:
+        ConfigError: It refers to a secret that there is not.
+    """
+    try:
+        revealed: str = secrets.reveal(url, encode=_quoted)
+        return revealed
+    except OperationError as error:
+        raise ConfigError(where, error.what, error.fix) from error
+
+
+def _quoted(secret: str) -> str:
+    return urllib.parse.quote(secret, safe="")
 
 
 @runtime_checkable

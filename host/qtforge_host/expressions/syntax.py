@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+import msgspec
 
 __all__ = ["Node", "SyntaxUnknownError", "parse"]
 
@@ -40,8 +41,7 @@ class SyntaxUnknownError(Exception):
     """The text is no CEL, or CEL that this parser does not know."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Node:
+class Node(msgspec.Struct, frozen=True, eq=False):
     """A part of an expression.
 
     Attributes:

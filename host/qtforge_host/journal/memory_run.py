@@ -7,7 +7,6 @@ import datetime
 import itertools
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import msgspec
@@ -305,13 +304,12 @@ class MemoryRun:
         return self.status == "queued" and self.place is not None and not self.holds
 
 
-@dataclass(slots=True)
-class _Listener:
+class _Listener(msgspec.Struct):
     """What a listener listens to, and what is stored for it, by position."""
 
     topics: Sequence[str]
     capacity: int
-    stored: dict[int, tuple[str, datetime.datetime, Encoded]] = field(default_factory=dict)
+    stored: dict[int, tuple[str, datetime.datetime, Encoded]] = msgspec.field(default_factory=dict)
 
 
 class MemoryPublications:

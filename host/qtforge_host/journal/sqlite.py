@@ -8,10 +8,11 @@ import datetime
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
+
+import msgspec
 
 from qtforge_host.journal import admissions, changes, limit_changes
 from qtforge_host.journal.blob_files import BlobFiles
@@ -91,8 +92,7 @@ __all__ = ["SqliteJournal", "make_sqlite_journal"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
+class _Open(msgspec.Struct, frozen=True):
     """The parts of an open journal; ``connection`` is the reader's, and for `check` too."""
 
     writer: Writer | None  # None where the folder can't be written

@@ -8,8 +8,9 @@ import logging
 import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from qtforge_host.bus.handler import Handler, Predicate
 from qtforge_host.bus.message_bus import ConditionCompiler, MessageBus, PolicyOf, Relay
@@ -47,8 +48,7 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _Known = tuple[str, str, str]  # node, topic and plugin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answering:
+class Answering(msgspec.Struct, frozen=True, kw_only=True):
     """How a host answers what other nodes ask.
 
     Attributes:

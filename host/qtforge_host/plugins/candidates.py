@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from qtforge_sdk.errors import PluginError
+
+if TYPE_CHECKING:  # slow to import: a start from a cache does without it
+    from importlib.metadata import EntryPoint
 
 __all__ = [
     "ACTIVE",
@@ -75,8 +76,7 @@ _SEPARATORS: Final = re.compile(r"[-_.]+")
 _NAME: Final = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a plugin, and why it is in that state.
 
     Attributes:
@@ -96,8 +96,7 @@ READY: Final = Status(state="ready", code="", reason="", fix="")
 ACTIVE: Final = Status(state="active", code="", reason="", fix="")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """An entry point in one of the host's groups; it is not imported.
 
     Attributes:
@@ -116,7 +115,7 @@ class Candidate:
 
     name: str
     group: str
-    entry_point: importlib.metadata.EntryPoint
+    entry_point: EntryPoint
     distribution: str
     version: str
     requires_dist: tuple[str, ...] = ()

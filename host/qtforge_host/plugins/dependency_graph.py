@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
 
 import msgspec
-from packaging.requirements import InvalidRequirement, Requirement
 
 from qtforge_host.plugins.candidates import Candidate, Status
 from qtforge_host.plugins.declarations import Declarations
@@ -137,6 +136,10 @@ class _Solver:
         if declared.problem:
             return _invalid(declared.problem, self._plugins[key])
         edges = self._edges.setdefault(key, [])
+        if not declared.requires:
+            return None
+        from packaging.requirements import InvalidRequirement, Requirement  # slow to import
+
         for text in declared.requires:
             try:
                 requirement = Requirement(text)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
-import urllib.parse
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from qtforge_host.config.secrets import revealed_address
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugin_code import Author, discard_awaitable
 from qtforge_host.plugin_files import FilesMaker, files_maker
@@ -17,12 +16,13 @@ from qtforge_host.plugins.candidates import (
     ORCHESTRATOR_GROUP,
     TRANSPORT_GROUP,
 )
+from qtforge_host.plugins.journals import journal_settings, own_journal
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import Resolution
 from qtforge_host.workflows.plugin_orchestrator import PluginOrchestrator
 from qtforge_sdk import Orchestrator
-from qtforge_sdk.errors import ConfigError, OperationError
-from qtforge_sdk.journal import Journal, JournalFactory, JournalSettings
+from qtforge_sdk.errors import ConfigError
+from qtforge_sdk.journal import Journal, JournalFactory
 from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.transport import Transport, TransportFactory, TransportSettings
 from qtforge_sdk.validation import did_you_mean
@@ -53,19 +53,13 @@ def load_journal(
         ConfigError: None of that name is installed, it can't be loaded, its address is not one, or
             contains a secret that there is not.
     """
+    own = own_journal(settings, secrets)
+    if own is not None:
+        return own
     where = settings.journal_source
     name = settings.journal_name
     make: JournalFactory = _load(resolution, loader, settings, JOURNAL_GROUP, name, where)
-    url = "" if settings.journal == name else _revealed(settings.journal, secrets, where)
-    return make(
-        JournalSettings(
-            directory=settings.state_dir / "runs",
-            url=url,
-            lease_s=settings.journal_lease_s,
-            max_value_bytes=settings.max_value_bytes,
-            publication_age=datetime.timedelta(seconds=settings.publication_age_s),
-        )
-    )
+    return make(journal_settings(settings, secrets))
 
 
 def load_transport(
@@ -93,7 +87,7 @@ def load_transport(
     where = settings.bus_source
     scheme = settings.bus.partition("://")[0]
     make: TransportFactory = _load(resolution, loader, settings, TRANSPORT_GROUP, scheme, where)
-    url = _revealed(settings.bus, secrets, where)
+    url = revealed_address(settings.bus, secrets, where)
     try:
         return make(TransportSettings(url=url, name=name, instance=instance))
     except ConfigError as error:
@@ -112,7 +106,7 @@ def load_files(settings: Settings, secrets: Secrets) -> FilesMaker:
             library that is not installed.
     """
     where = settings.files_source
-    url = _revealed(settings.files, secrets, where)
+    url = revealed_address(settings.files, secrets, where)
     return files_maker(
         url, where, settings.shown_files, settings.files_timeout_s, shared=settings.files_folder
     )
@@ -139,19 +133,6 @@ def _load(
     for status in outcome.failed.values():
         raise ConfigError(where, status.reason, status.fix)
     return outcome.loaded[0].plugin_class
-
-
-def _revealed(url: str, secrets: Secrets, where: str) -> str:
-    """Return an address with the secrets that it refers to."""
-    try:
-        revealed: str = secrets.reveal(url, encode=_quoted)
-        return revealed
-    except OperationError as error:
-        raise ConfigError(where, error.what, error.fix) from error
-
-
-def _quoted(secret: str) -> str:
-    return urllib.parse.quote(secret, safe="")
 
 
 def load_orchestrators(

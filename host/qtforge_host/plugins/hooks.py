@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import pluggy
 
 from qtforge_host.code_marks import UNMARKED, AnyMark
@@ -36,8 +36,7 @@ _NO_HOOKS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationHook:
+class OperationHook(msgspec.Struct, frozen=True, kw_only=True):
     """One `operation` of a plugin.
 
     Attributes:
@@ -55,8 +54,7 @@ class OperationHook:
     key: object
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubscriberHook:
+class SubscriberHook(msgspec.Struct, frozen=True, kw_only=True):
     """One `subscriber` of a plugin."""
 
     spec: SubscriberSpec

@@ -7,13 +7,11 @@ delays the others by its deadline, and does not keep the process from exiting.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib.metadata import EntryPoint
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from stevedore.extension import Extension
 from stevedore.named import NamedExtensionManager
@@ -35,6 +33,9 @@ from qtforge_host.plugins.load_outcome import (
     not_a_plugin,
 )
 from qtforge_sdk import Plugin
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["LoadOutcome", "Loaded", "PluginLoader", "has_hooks"]
 
@@ -194,6 +195,8 @@ def _end(thread: threading.Thread) -> None:
 
     In C code it ends later, or never; it is a daemon thread, so the process can exit.
     """
+    import ctypes  # slow to import, and rarely needed
+
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
     )

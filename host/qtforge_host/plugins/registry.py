@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
-from packaging.requirements import InvalidRequirement, Requirement
 
 from qtforge_host.config.settings import Settings, plugin_config
 from qtforge_host.plugin_code import describe, is_interruption
@@ -173,6 +172,8 @@ class Registry:
         )
 
     def _why_unmet(self, text: str) -> tuple[str, str] | None:
+        from packaging.requirements import InvalidRequirement, Requirement  # slow to import
+
         try:
             requirement = Requirement(text)
         except InvalidRequirement as error:

@@ -7,10 +7,7 @@ that ``2.0rc1`` satisfies ``>= 1.0``: it was installed on purpose.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import InvalidVersion, Version
+from typing import TYPE_CHECKING, Final
 
 from qtforge_host.plugins.candidates import (
     HOST_DISTRIBUTION,
@@ -20,16 +17,21 @@ from qtforge_host.plugins.candidates import (
     canonical_name,
 )
 
+if TYPE_CHECKING:  # slow to import; a process that needs no requirement does without it
+    from packaging.requirements import Requirement
+    from packaging.version import Version
+
 __all__ = ["DistributionChecker", "is_met", "newest_versions", "required_name", "satisfies"]
 
 _NO_EXTRA: Final = ""
-_OLDEST: Final = Version("0.dev0")
 
 
 def satisfies(version: str, requirement: Requirement) -> bool:
     """Return whether a version is in a requirement's range; a malformed version never is."""
     if not requirement.specifier:
         return True
+    from packaging.version import InvalidVersion, Version
+
     try:
         return requirement.specifier.contains(Version(version), prereleases=True)
     except InvalidVersion:
@@ -46,6 +48,8 @@ def is_met(text: str, versions: Mapping[str, Iterable[str]]) -> bool:
     >>> is_met("gpu-ocr >= 2", {"gpu-ocr": ["1.9.0", "2.1.0"]})
     True
     """
+    from packaging.requirements import InvalidRequirement, Requirement
+
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
@@ -59,6 +63,8 @@ def required_name(text: str) -> str:
     >>> required_name("gpu-ocr >= 2")
     'gpu-ocr'
     """
+    from packaging.requirements import InvalidRequirement, Requirement
+
     try:
         return Requirement(text).name
     except InvalidRequirement:
@@ -75,10 +81,12 @@ def newest_versions(versions: Mapping[str, Iterable[str]]) -> dict[str, str]:
 
 
 def _age(version: str) -> tuple[Version, str]:
+    from packaging.version import InvalidVersion, Version
+
     try:
         return Version(version), version
     except InvalidVersion:
-        return _OLDEST, version
+        return Version("0.dev0"), version
 
 
 class _Line:
@@ -91,6 +99,8 @@ class _Line:
     """
 
     def __init__(self, text: str) -> None:
+        from packaging.requirements import Requirement
+
         self.requirement: Final = Requirement(text)
         self.name: Final = canonical_name(self.requirement.name)
         self._applies: dict[str, bool] = {}
@@ -126,6 +136,9 @@ class DistributionChecker:
 
     def check(self, candidate: Candidate) -> Status | None:
         """Return why the candidate can't be used, or None."""
+        from packaging.requirements import InvalidRequirement
+        from packaging.version import InvalidVersion, Version
+
         try:
             Version(candidate.version)
             requirements = [self._parse(line) for line in candidate.requires_dist]
@@ -146,6 +159,8 @@ class DistributionChecker:
 
         The host's distribution is left out: it is always there.
         """
+        from packaging.requirements import InvalidRequirement
+
         try:
             requirements = [self._parse(line) for line in candidate.requires_dist]
         except InvalidRequirement:

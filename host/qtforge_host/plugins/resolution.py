@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import (
+    JOURNAL_GROUP,
     PLUGIN_GROUP,
     READY,
     SDK_DISTRIBUTION,
@@ -253,6 +253,8 @@ def _conflicts(
             continue
         names = " and ".join(f"{one.distribution} {one.version}" for one in claimants)
         for claimant in claimants:
+            if claimant.builtin and claimant.group == JOURNAL_GROUP:
+                continue  # runs stay with the host's own journals: see `journals`
             conflicts[claimant.key] = Status(
                 state="conflict",
                 code="plugin.conflict",
@@ -262,8 +264,7 @@ def _conflicts(
     return conflicts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Installed:
+class Installed(msgspec.Struct, frozen=True, kw_only=True):
     """What is installed.
 
     Attributes:

@@ -7,9 +7,10 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from qtforge_host.bus.handler import Handler
 from qtforge_host.bus.message_bus import MessageBus, Observers
@@ -50,8 +51,7 @@ _OBSERVING: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wired:
+class Wired(msgspec.Struct, frozen=True, kw_only=True):
     """A plugin as the bus knows it.
 
     Attributes:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import datetime
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from qtforge_host.policies.callbacks import Callbacks
 from qtforge_host.policies.retry import RetryableError, code_of
@@ -45,8 +46,7 @@ _SAYS_NOTHING: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transition:
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """A breaker's change of state.
 
     Attributes:
@@ -68,8 +68,7 @@ class Transition:
     adopted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(msgspec.Struct, frozen=True):
     """Permission for one call; pass it with the outcome to `CircuitBreaker.after`.
 
     Attributes:

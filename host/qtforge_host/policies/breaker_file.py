@@ -8,9 +8,10 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from qtforge_host.policies.breaker import Transition
 from qtforge_sdk.sqlite_store import Schema, SqliteStore, StoreError
@@ -35,8 +36,7 @@ _UPSERT: Final = """INSERT INTO breakers VALUES (?, ?, ?, ?, ?) ON CONFLICT (top
     DO UPDATE SET state = excluded.state, since = excluded.since, reason = excluded.reason"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedBreaker:
+class SavedBreaker(msgspec.Struct, frozen=True, kw_only=True):
     """The last transition of a breaker, in any process.
 
     Attributes:

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -24,8 +23,7 @@ _LOG: Final = logging.getLogger("qtforge.policies")
 _NATIVE: Final = (bytes, bytearray, memoryview)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CachedAnswer:
+class CachedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A result, and its source.
 
     Attributes:
@@ -174,13 +172,11 @@ def cache_key(topic: str, plugin: str, version: str, message: Any) -> str:
     return hashlib.sha256(encoded).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class _Done(Generic[T]):
+class _Done(msgspec.Struct, Generic[T], frozen=True):
     value: T
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed:
+class _Failed(msgspec.Struct, frozen=True):
     error: Exception
 
 

@@ -7,8 +7,9 @@ import datetime
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, get_args
+
+import msgspec
 
 from qtforge_host.plugin_code import (
     clean_text,
@@ -37,8 +38,7 @@ _TIMEOUT_S: Final = 5.0
 _END_S: Final = 1.0  # real seconds for cancelled checks to end when the monitor closes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthReport:
+class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a plugin's last health check.
 
     Attributes:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 __all__ = ["MemoryCache"]
 
 _MAX_BYTES: Final = 64 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(msgspec.Struct, frozen=True):
     value: bytes
     topic: str
     expires_at_s: float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -23,8 +22,7 @@ _TEXT: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 _CHOICES: Final = ("||", "?", "!")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """An event that a run accepts, with example data.
 
     Attributes:

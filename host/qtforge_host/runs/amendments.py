@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -234,7 +233,7 @@ def amend(
     ]
     reasons += workflow.orchestrator.check_amendment(before, after, steps)
     if not reasons:
-        reasons += map(str, check(dataclasses.replace(workflow, definition=after, text="")))
+        reasons += map(str, check(msgspec.structs.replace(workflow, definition=after, text="")))
     if reasons:
         raise AmendmentRefusedError(run_id, "\n".join(reasons), fix)
     return after, after_plain
@@ -290,7 +289,7 @@ async def amend_resting(
             reason=reason,
             message_id=message.message_id,
         )
-        workflow = dataclasses.replace(workflow, definition=after)
+        workflow = msgspec.structs.replace(workflow, definition=after)
         await journal.append(ownership, [amended, *_renewed(workflow, state, amended)])
     finally:
         await journal.release(ownership)
@@ -403,7 +402,7 @@ class Amendments:
                 )
                 records.append(refused)
                 continue
-            workflow = dataclasses.replace(workflow, definition=after)
+            workflow = msgspec.structs.replace(workflow, definition=after)
             records.append(
                 RunAmended(
                     run_id=run_id,
@@ -421,4 +420,4 @@ class Amendments:
         if isinstance(record, RunAmended):
             kind = self._workflow.orchestrator.definition_type
             definition = msgspec.convert(record.definition, kind)
-            self._workflow = dataclasses.replace(self._workflow, definition=definition)
+            self._workflow = msgspec.structs.replace(self._workflow, definition=definition)

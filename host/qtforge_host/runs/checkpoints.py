@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -32,8 +31,7 @@ RESTORED: Final = "restored"
 _Step = StepStarted | StepSucceeded | StepFailed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restored:
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """How a stateful run is reset.
 
     Attributes:

@@ -6,8 +6,6 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from packaging.version import InvalidVersion, Version
-
 from qtforge_host.runs.versions import majors
 from qtforge_sdk.journal import Announcement, Journal, JournalOwner
 
@@ -172,6 +170,8 @@ def _older(these: Mapping[str, str], those: Mapping[str, str]) -> set[tuple[str,
 
 
 def _number(version: str) -> int:
+    from packaging.version import InvalidVersion, Version  # slow to import
+
     try:
         return Version(version).major
     except InvalidVersion:

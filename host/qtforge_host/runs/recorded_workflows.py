@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -103,7 +102,7 @@ class RecordedWorkflows:
         if state.definition is None:
             return workflow
         definition = msgspec.convert(state.definition, workflow.orchestrator.definition_type)
-        return dataclasses.replace(workflow, definition=definition)
+        return msgspec.structs.replace(workflow, definition=definition)
 
     def _of_version(self, newest: Workflow, version: str) -> Workflow:
         name = newest.definition.name

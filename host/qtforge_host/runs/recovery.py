@@ -10,9 +10,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from socket import gethostname
 from typing import Any, Final
+
+import msgspec
 
 from qtforge_host.placements import Placements
 from qtforge_host.runs.peers import Peers, plugins_of
@@ -46,8 +47,7 @@ _CONTACT_S: Final = 0.25  # between two looks whether the store still answers
 _GAP_S: Final = 0.01  # between two looks that other processes' writes lead to
 
 
-@dataclass(slots=True)
-class _Attempts:
+class _Attempts(msgspec.Struct):
     """When a run is tried again: ever less often, up to a longest delay."""
 
     delay_s: float = 0.0

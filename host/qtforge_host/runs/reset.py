@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -52,8 +51,7 @@ _Named = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ResetAmendment:
+class ResetAmendment(msgspec.Struct, frozen=True):
     """How a run's definition changes when the run is reset.
 
     Attributes:

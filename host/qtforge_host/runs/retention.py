@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from qtforge_host.config.retention import RetentionRule, RetentionSettings
@@ -24,8 +24,7 @@ _MOST_RUNS: Final = 100  # that are deleted at once, so that other writes can ru
 _MOST_RECORDS: Final = 5_000  # likewise, unless one run has more
 
 
-@dataclass(slots=True)
-class Removed:
+class Removed(msgspec.Struct):
     """What was deleted, or would be.
 
     Attributes:
@@ -33,7 +32,7 @@ class Removed:
         children: How many of them went with the run that had started them.
     """
 
-    runs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    runs: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
     children: int = 0
 
     @property

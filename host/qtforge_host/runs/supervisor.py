@@ -8,8 +8,9 @@ import datetime
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from qtforge_host.policies.cache import ResultCache
 from qtforge_host.runs.active_runs import ActiveRuns
@@ -325,8 +326,7 @@ class Supervisor:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Durable:
+class Durable(msgspec.Struct, frozen=True, kw_only=True):
     """An open journal, the parts that execute runs on it, and the cache of step answers.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from qtforge_host.major_versions import major
 from qtforge_sdk.records import ANY_VERSION, RunBlocked
@@ -25,8 +26,7 @@ VersionPolicy = Literal["same-major", "exact", "any"]
 """The versions with which a run may be resumed: of the same major version, equal, or any."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionProblem:
+class VersionProblem(msgspec.Struct, frozen=True, kw_only=True):
     """Which versions differ, and whether that must be accepted first."""
 
     text: str

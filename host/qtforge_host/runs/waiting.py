@@ -7,8 +7,9 @@ import datetime
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from qtforge_sdk.clock import Clock
 
@@ -61,8 +62,7 @@ class Until:
         return by_day - _SLACK_S > self._latest_s - self._clock.monotonic()
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Wait:
+class Wait(msgspec.Struct, kw_only=True, eq=False):
     """What one branch of a run's code waits for.
 
     Attributes:

@@ -9,10 +9,10 @@ import heapq
 import itertools
 import zoneinfo
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
 from cronsim import CronSim, CronSimError
 
 from qtforge_host.config.settings import CatchUp, Overlap, ScheduleSettings, Settings
@@ -44,8 +44,7 @@ _ALIASES: Final[Mapping[str, str]] = MappingProxyType(
 _HOW: Final = "write minute, hour, day of the month, month, day of the week: '30 6 * * mon-fri'"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """When a workflow is started, and with what.
 
     Around the change to daylight saving time the rules are those of Debian's cron: a fixed time
@@ -83,7 +82,7 @@ class Schedule:
     catch_up_within_s: float = 86_400.0
     pause_after: int | None = None
     input: Mapping[str, Any]
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     enabled: bool = True
     pool: str = DEFAULT_POOL
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, Literal
 from urllib.parse import urlsplit
+
+import msgspec
 
 from qtforge_sdk.policies import ParsedRate
 
@@ -14,8 +15,7 @@ __all__ = ["ServeOptions", "origin_of"]
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServeOptions:
+class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to serve.
 
     Attributes:

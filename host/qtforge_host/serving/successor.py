@@ -7,16 +7,16 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Final, NoReturn
+
+import msgspec
 
 __all__ = ["Successor", "execute_again"]
 
 _VARIABLE: Final = "QTFORGE_SERVE_DESCRIPTORS"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Successor:
+class Successor(msgspec.Struct, frozen=True, kw_only=True):
     """What a process of ``serve`` hands over to the one that replaces it.
 
     Attributes:

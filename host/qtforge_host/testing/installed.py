@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 
 from qtforge_host.config.settings import Settings
@@ -31,8 +31,7 @@ from qtforge_sdk.workflows import PythonWorkflow
 __all__ = ["InstalledPlugin", "InstalledPlugins"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstalledPlugin:
+class InstalledPlugin(msgspec.Struct, frozen=True, kw_only=True):
     """A plugin that was found and imported: its name, version and instance."""
 
     name: str

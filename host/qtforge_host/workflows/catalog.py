@@ -8,9 +8,10 @@ import stat
 import sys
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
+
+import msgspec
 
 from qtforge_host.plugin_code import NO_AUTHOR, Author
 from qtforge_host.sizes import size_text
@@ -90,8 +91,7 @@ class PythonOrchestrator(AttributedOrchestrator[Definition]):
         return await self._function(run)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contribution:
+class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     """A contributed definition.
 
     Attributes:

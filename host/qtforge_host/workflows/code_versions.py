@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
-
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
+from typing import TYPE_CHECKING
 
 from qtforge_host.major_versions import major
 from qtforge_host.workflows.definitions import Workflow
 
-__all__ = ["newest_first", "resumable_versions", "resuming", "specifier_problem"]
+if TYPE_CHECKING:  # packaging is slow to import, and few workflows have several versions
+    from packaging.version import Version
 
-_LEAST: Final = Version("0.dev0")
+__all__ = ["newest_first", "resumable_versions", "resuming", "specifier_problem"]
 
 
 def newest_first(workflows: Iterable[Workflow]) -> list[Workflow]:
     """Sort workflows by their versions; one that is no version is the oldest."""
-    return sorted(workflows, key=_version_of, reverse=True)
+    found = list(workflows)
+    return sorted(found, key=_version_of, reverse=True) if len(found) > 1 else found
 
 
 def resuming(workflows: Sequence[Workflow], version: str) -> Workflow | None:
@@ -44,6 +43,10 @@ def resumable_versions(workflow: Workflow) -> str:
 
 def specifier_problem(specifier: str) -> str:
     """Return why ``resumes`` of a workflow can't be read, or ""."""
+    if not specifier:
+        return ""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
     try:
         SpecifierSet(specifier)
     except InvalidSpecifier as error:
@@ -55,6 +58,9 @@ def _resumes(workflow: Workflow, version: str) -> bool:
     specifier = _specifier_of(workflow)
     if not specifier:
         return major(workflow.definition.version) == major(version)
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import InvalidVersion
+
     try:
         return SpecifierSet(specifier).contains(version, prereleases=True)
     except (InvalidSpecifier, InvalidVersion):
@@ -66,7 +72,9 @@ def _specifier_of(workflow: Workflow) -> str:
 
 
 def _version_of(workflow: Workflow) -> Version:
+    from packaging.version import InvalidVersion, Version
+
     try:
         return Version(workflow.definition.version)
     except InvalidVersion:
-        return _LEAST
+        return Version("0.dev0")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -32,8 +31,7 @@ D = TypeVar("D", bound=Definition)
 _HEADER: Final = re.compile(r"\s*\[\[?([\w.\s\"'-]+)\]\]?\s*(?:#.*)?$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One problem of a definition.
 
     Attributes:
@@ -56,8 +54,7 @@ class Problem:
         return f"{text} (fix: {self.fix})" if self.fix else text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnmetRequirement:
+class UnmetRequirement(msgspec.Struct, frozen=True, kw_only=True):
     """A plugin requirement of a workflow that is not met.
 
     Attributes:
@@ -128,8 +125,7 @@ class AttributedOrchestrator(Orchestrator[D]):
     function: Callable[..., Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workflow:
+class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """A definition and the orchestrator that runs it.
 
     Attributes:
@@ -157,8 +153,7 @@ class Workflow:
         return found.function if isinstance(found, AttributedOrchestrator) else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     """The result of parsing a definition.
 
     Attributes:
@@ -244,7 +239,7 @@ def _parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]
         return None if found is None else made(found)
 
     if problems:
-        return replace(_refused(_name_of(table), source, problems), nearly=nearly)
+        return msgspec.structs.replace(_refused(_name_of(table), source, problems), nearly=nearly)
     workflow = made(table)
     return Parsed(name=workflow.definition.name, source=source, workflow=workflow, problems=())
 

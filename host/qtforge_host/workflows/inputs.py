@@ -12,7 +12,6 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -116,8 +115,7 @@ def _table(value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class _Type:
+class _Type(msgspec.Struct, frozen=True):
     """A type that is no list.
 
     Attributes:

@@ -8,7 +8,6 @@ import re
 import time
 import typing
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
@@ -54,8 +53,7 @@ class AnswerSecrets(msgspec.Struct, frozen=True, kw_only=True):
     keep: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationSpec:
+class OperationSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments of the `operation` decorator.
 
     Attributes:
@@ -75,8 +73,7 @@ class OperationSpec:
     example: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubscriberSpec:
+class SubscriberSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments of the `subscriber` decorator.
 
     Attributes:
@@ -283,8 +280,7 @@ def subscriber_spec(function: object) -> SubscriberSpec | None:
     return spec if isinstance(spec, SubscriberSpec) else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """The signature of a handler.
 
     Attributes:

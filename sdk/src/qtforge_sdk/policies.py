@@ -15,7 +15,6 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -41,8 +40,7 @@ Rate = str
 _RATE: Final = re.compile(r"(\d{1,9})\s*/\s*(\S.*)", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedRate:
+class ParsedRate(msgspec.Struct, frozen=True):
     """A rate as numbers.
 
     Attributes:

@@ -8,8 +8,6 @@ journal holds a reference in its place.
 from __future__ import annotations
 
 import base64
-import html
-import json
 import re
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
@@ -173,6 +171,9 @@ def _any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
 
 def _forms(value: str) -> set[str]:
     """Return the encodings in which a value can occur in a text."""
+    import html  # with json slow to import, and most processes hide nothing
+    import json
+
     raw = value.encode("utf-8", _LENIENT)
     quoted = {urllib.parse.quote(raw), urllib.parse.quote(raw, safe="")}
     quoted |= {urllib.parse.quote_plus(raw)}

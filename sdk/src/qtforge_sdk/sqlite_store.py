@@ -14,9 +14,10 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+import msgspec
 
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.files import private_file, private_folder
@@ -103,8 +104,7 @@ def reason_of(error: sqlite3.Error | OSError) -> Reason:
     return "damaged" if is_missing else "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schema:
+class Schema(msgspec.Struct, frozen=True, kw_only=True):
     """A store's tables, and how an older file becomes one of this version.
 
     Attributes:

@@ -42,8 +42,7 @@ _MOST_LISTED: Final = 12
 _PRESENCE: Final = {typing.Required: True, typing.NotRequired: False}
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class FieldError:
+class FieldError(msgspec.Struct, frozen=True, kw_only=True):
     """One error of a value.
 
     Attributes:

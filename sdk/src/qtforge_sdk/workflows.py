@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from qtforge_sdk.durations import Duration, seconds
 from qtforge_sdk.inputs import InputSpec
@@ -17,8 +18,7 @@ WorkflowFunction = Callable[..., Awaitable[Any]]
 """Takes the `Run` and, as an optional second parameter, its input; returns the result."""
 
 
-@dataclass(frozen=True, slots=True)
-class PythonWorkflow:
+class PythonWorkflow(msgspec.Struct, frozen=True):
     """A function that `workflow` has marked; contribute it by the hook ``qtforge_workflows``.
 
     Attributes:

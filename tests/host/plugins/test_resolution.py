@@ -257,6 +257,17 @@ def test_two_distributions_with_one_name_are_both_in_conflict_and_told_apart(
     assert site.accepted() == []
 
 
+def test_a_journal_of_the_host_keeps_its_name_though_another_claims_it(site: Site) -> None:
+    entry = "[qtforge.journals]\nsqlite = store:make\n"
+    site.distribution("qtforge-host", entry_points=entry)
+    site.distribution("acme", entry_points=entry)
+
+    statuses = site.statuses()
+
+    assert statuses["qtforge-host:qtforge.journals:sqlite"].state == "ready"
+    assert statuses["acme:qtforge.journals:sqlite"].state == "conflict"
+
+
 @pytest.mark.parametrize("preferred", ["zeta-tools", "Zeta_Tools", "zeta.tools"])
 def test_preferring_one_resolves_the_conflict(site: Site, preferred: str) -> None:
     site.plugin("parser", "1.0", distribution="acme")

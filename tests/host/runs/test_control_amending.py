@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
@@ -190,7 +190,7 @@ def test_amendments_that_come_at_the_same_instant_are_all_made(play: Any) -> Non
     async def case(lab: Any) -> None:
         plugin = await lab.add(_Together(), "together", "1.0.0")
         await lab.start(journal=_SlowJournal(store=lab.store))
-        workflow = dataclasses.replace(lab.sequential(THREE), orchestrator=_Parallel())
+        workflow = msgspec.structs.replace(lab.sequential(THREE), orchestrator=_Parallel())
         going = asyncio.ensure_future(lab.engine.execute(workflow, {}))
         await asyncio.wait_for(plugin.pending.wait(), 60)
         run_id = next(iter(lab.store.runs))

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import datetime
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from qtforge_host.plugin_code import Author
 from qtforge_host.runs.recovery import RecoveryLoop

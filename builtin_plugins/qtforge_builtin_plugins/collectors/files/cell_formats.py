@@ -11,10 +11,11 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
+
+import msgspec
 
 __all__ = ["CellFormats", "xlsx_cell_formats"]
 
@@ -30,8 +31,7 @@ _VALUE: Final = re.compile(rb"<(?:\w+:)?v>([^<]{1,20})<")
 _VALUE_WITHIN_BYTES: Final = 16 * 1024  # a formula of at most 8,192 characters comes before it
 
 
-@dataclass(frozen=True, slots=True)
-class CellFormats:
+class CellFormats(msgspec.Struct, frozen=True):
     """Cells of a sheet by row and column, each from 0.
 
     Attributes:
@@ -39,8 +39,8 @@ class CellFormats:
         errors: The errors of each row by column, such as ``#N/A``.
     """
 
-    with_times: Mapping[int, set[int]] = field(default_factory=dict)
-    errors: Mapping[int, dict[int, str]] = field(default_factory=dict)
+    with_times: Mapping[int, set[int]] = msgspec.field(default_factory=dict)
+    errors: Mapping[int, dict[int, str]] = msgspec.field(default_factory=dict)
 
 
 def xlsx_cell_formats(path: Path, sheet: str) -> CellFormats | None:

@@ -13,7 +13,6 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -52,8 +51,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     decimal: str = "."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
+class Start(msgspec.Struct, frozen=True, kw_only=True):
     """The beginning of a file.
 
     Attributes:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -57,8 +55,7 @@ _RAGGED: Final = ("MISSING COLUMNS", "TOO MANY COLUMNS")
 _RAGGED_FIX: Final = 'correct the row, or set ragged = "pad" or "skip"'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
     """A file for the engine: its path, dialect and column names."""
 
     file: FoundFile
@@ -118,7 +115,7 @@ def _table_of(
         """Return the table with longer lines, for rows of several lines; or raise the error."""
         if _TOO_LONG not in str(error) or all(part.has_long_lines for part in parts):
             raise _translated(error, parts) from error
-        longer = [dataclasses.replace(part, has_long_lines=True) for part in parts]
+        longer = [msgspec.structs.replace(part, has_long_lines=True) for part in parts]
         return _table_of(engine, longer, parameters, limit, warnings)
 
     source = " UNION ALL ".join(_select(part, names, parameters) for part in parts)
@@ -261,7 +258,7 @@ def _completed(
     if skips or width is None:
         return part
     names = column_names([*part.names, *[""] * (width - len(part.names))])
-    return dataclasses.replace(part, names=names)
+    return msgspec.structs.replace(part, names=names)
 
 
 def _reader(part: _Part, options: str) -> str:

@@ -6,11 +6,11 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import msgspec
 
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
 from qtforge_builtin_plugins.collectors.files.parquet_values import PARQUET
@@ -25,8 +25,7 @@ _ROWS_AT_ONCE: Final = 2000
 _CHUNK_BYTES: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A column of a result.
 
     Attributes:
@@ -40,8 +39,7 @@ class Column:
     is_scalar: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class Table(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a query.
 
     Attributes:
@@ -58,13 +56,12 @@ class Table:
     source: str
     columns: Sequence[Column]
     rows: int | None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = msgspec.field(default_factory=dict)
     file: FrozenFile | None = None
     instead: Callable[[duckdb.InvalidInputException | None], Table] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrozenFile:
+class FrozenFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that can be copied as it is, unless it has changed since it was examined."""
 
     path: Path

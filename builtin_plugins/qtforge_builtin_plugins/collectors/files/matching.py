@@ -7,10 +7,11 @@ import itertools
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from qtforge_builtin_plugins.collectors.allowed_paths import AllowedPaths
 from qtforge_builtin_plugins.collectors.cancellable_threads import Interrupt
@@ -32,8 +33,7 @@ SUFFIXES: Final[Mapping[str, FileFormat]] = MappingProxyType(
 _PACKABLE: Final = ("csv", "json", "jsonl")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundFile:
+class FoundFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a source.
 
     Attributes:

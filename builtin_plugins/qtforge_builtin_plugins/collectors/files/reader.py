@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -37,8 +36,7 @@ _TABLES: Final = ("csv", "parquet")
 _LINES_AT_ONCE: Final = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileReader:
+class FileReader(msgspec.Struct, frozen=True, kw_only=True):
     """One request to file-collector.
 
     Attributes:

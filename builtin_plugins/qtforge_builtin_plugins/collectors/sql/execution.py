@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import URL
 
 from qtforge_builtin_plugins.collectors.allowed_paths import AllowedPaths
@@ -30,8 +30,7 @@ _SQLITE: Final = ("sqlite", "sqlite+pysqlite")
 _POSTGRESQL: Final = ("postgresql", "postgres", "postgresql+psycopg")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueryExecution:
+class QueryExecution(msgspec.Struct, frozen=True, kw_only=True):
     """One request to database-collector.
 
     Attributes:

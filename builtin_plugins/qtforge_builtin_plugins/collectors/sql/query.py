@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import TextClause, bindparam, text
 
 from qtforge_builtin_plugins.collectors.parameters import invalid_parameter
@@ -36,8 +36,7 @@ _CAST: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(msgspec.Struct, frozen=True, kw_only=True):
     """A query for a database.
 
     Attributes:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import URL
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -25,8 +24,7 @@ __all__ = ["Reading"]
 _ROWS_AT_ONCE: Final = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The reading of one query's rows.
 
     Attributes:
@@ -73,7 +71,7 @@ class Reading:
 
     def _masked(self, value: Any) -> Any:
         if isinstance(value, OddValue) and isinstance(value.plain, str):
-            return dataclasses.replace(value, plain=self.secrets.mask(value.plain))
+            return msgspec.structs.replace(value, plain=self.secrets.mask(value.plain))
         return self.secrets.mask(value) if isinstance(value, str) else value
 
     def _translated(self, error: BaseException) -> OperationError:

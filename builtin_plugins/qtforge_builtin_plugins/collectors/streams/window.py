@@ -8,7 +8,6 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
@@ -28,8 +27,7 @@ _DEADLINE: Final[EndedBy] = "deadline"
 _IDLE: Final[EndedBy] = "idle"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a reading; the first one that is reached ends it.
 
     Attributes:

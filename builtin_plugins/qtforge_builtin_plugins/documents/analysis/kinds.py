@@ -17,11 +17,12 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+
+import msgspec
 
 from qtforge_builtin_plugins.documents.facts.items import find_rows
 from qtforge_builtin_plugins.documents.facts.labels import LANGUAGES, fold, load_labels
@@ -111,8 +112,7 @@ _MEASURE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of document.
 
     Attributes:
@@ -128,8 +128,7 @@ class Kind:
     scores: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Feature:
+class _Feature(msgspec.Struct, frozen=True, kw_only=True):
     """A feature found by a pattern; ``full_rate`` per 1000 words is its full weight."""
 
     name: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from qtforge_builtin_plugins.documents.analysis.language_model import load_language_identifier
 
@@ -41,8 +42,7 @@ _NEIGHBOURS: Final[Mapping[str, tuple[str, re.Pattern[str]]]] = MappingProxyType
 _LEAST_MARKS: Final = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Language:
+class Language(msgspec.Struct, frozen=True, kw_only=True):
     """A language and the confidence in it.
 
     Attributes:

@@ -7,10 +7,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from qtforge_builtin_plugins.documents.messages import Readability
 
@@ -21,8 +22,7 @@ _WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _RUSSIAN_VOWEL: Final = re.compile("[аеёиоуыэюя]", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Formula:
+class _Formula(msgspec.Struct, frozen=True, kw_only=True):
     """``constant - per_sentence * words/sentences - per_word * syllables/words``."""
 
     name: str

@@ -6,9 +6,10 @@ Each module has ``extract(source: Source) -> Extracted``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from qtforge_sdk.messages import Table
 
@@ -91,8 +92,7 @@ MODULES: Final[Mapping[str, str]] = MappingProxyType(
 """Media type to the name of the module in this package."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """The input of a format.
 
     Attributes:
@@ -110,8 +110,7 @@ class Source:
     progress: Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A document within a document.
 
     Attributes:
@@ -125,8 +124,7 @@ class Part:
     media_type: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extracted:
+class Extracted(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a format.
 
     Attributes:
@@ -152,7 +150,7 @@ class Extracted:
     created: str | None = None
     encoding: str | None = None
     recipients: Sequence[str] = ()
-    warnings: Mapping[str, str] = field(default_factory=dict)
+    warnings: Mapping[str, str] = msgspec.field(default_factory=dict)
     headings: Sequence[tuple[int, str]] = ()
     tables: Sequence[Table] = ()
     parts: Sequence[Part] = ()

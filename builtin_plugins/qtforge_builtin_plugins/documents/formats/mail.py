@@ -5,12 +5,13 @@ from __future__ import annotations
 import email
 import email.policy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.utils import getaddresses
 from types import MappingProxyType
 from typing import Final, TypeVar
+
+import msgspec
 
 from qtforge_builtin_plugins.documents.formats import EML, Extracted, Part, Source
 from qtforge_builtin_plugins.documents.formats.errors import damage_as_error, encrypted_message
@@ -31,8 +32,7 @@ _SUPERSETS: Final = MappingProxyType(
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Content:
+class _Content(msgspec.Struct):
     """What a part of a message contains.
 
     Attributes:
@@ -44,10 +44,10 @@ class _Content:
     """
 
     plain: bool = False
-    texts: list[str] = field(default_factory=list)
+    texts: list[str] = msgspec.field(default_factory=list)
     encoding: str | None = None
-    warnings: dict[str, str] = field(default_factory=dict)
-    parts: list[Part] = field(default_factory=list)
+    warnings: dict[str, str] = msgspec.field(default_factory=dict)
+    parts: list[Part] = msgspec.field(default_factory=list)
 
     def is_blank(self) -> bool:
         return not any(text.strip() for text in self.texts)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
 from lxml import etree
 
 from qtforge_builtin_plugins.documents.formats.styles import Styles, W, is_on, value
@@ -22,8 +22,7 @@ _ROMAN: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Level:
+class _Level(msgspec.Struct, frozen=True, kw_only=True):
     start: int
     format: str
     text: str
@@ -32,8 +31,7 @@ class _Level:
     style: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _List:
+class _List(msgspec.Struct, frozen=True, kw_only=True):
     abstract: str
     levels: Mapping[int, _Level]
     starts: Mapping[int, int]

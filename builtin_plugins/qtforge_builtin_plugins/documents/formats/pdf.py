@@ -8,9 +8,9 @@ import itertools
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import pypdfium2
 import pypdfium2.raw as pdfium
 
@@ -50,8 +50,7 @@ _MOST_ANNOTATIONS: Final = 10_000
 _UNWRITTEN: Final = frozenset({pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_POPUP})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
+class _Line(msgspec.Struct, frozen=True, kw_only=True):
     """A line as drawn; the unit is a point, upwards from the page's lower left corner."""
 
     text: str
@@ -65,14 +64,12 @@ class _Line:
         return (self.bottom + self.top) / 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Page:
+class _Page(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     is_picture: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Written:
+class _Written(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
     values: list[_Line]
 

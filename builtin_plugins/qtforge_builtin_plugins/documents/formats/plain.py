@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
+
+import msgspec
 
 from qtforge_builtin_plugins.documents.formats import Extracted, Source
 from qtforge_sdk import OperationError
@@ -31,8 +32,7 @@ _DOS_BYTES: Final = 4  # with fewer bytes outside ASCII, the confidences are cha
 _FIX: Final = "name the encoding in options.encoding, such as 'windows-1251'"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     """A decoded text.
 
     Attributes:
@@ -43,7 +43,7 @@ class Decoded:
 
     text: str
     encoding: str
-    warnings: Mapping[str, str] = field(default_factory=dict)
+    warnings: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def extract(source: Source) -> Extracted:

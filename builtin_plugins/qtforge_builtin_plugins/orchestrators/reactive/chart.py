@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, Literal
+
+import msgspec
 
 from qtforge_builtin_plugins.orchestrators.reactive.actions import (
     Action,
@@ -25,8 +26,7 @@ _STARTED: Final = "started"
 NodeKind = Literal["atomic", "compound", "parallel", "final", "shallow", "deep"]
 
 
-@dataclass(eq=False, slots=True)
-class Node:
+class Node(msgspec.Struct, eq=False):
     """A state in the tree; the root stands for the machine.
 
     Attributes:
@@ -52,10 +52,10 @@ class Node:
     ancestors: tuple[Node, ...]
     state: State | None
     timeout: StateTimeout | None
-    children: list[Node] = field(default_factory=list)
-    histories: list[Node] = field(default_factory=list)
+    children: list[Node] = msgspec.field(default_factory=list)
+    histories: list[Node] = msgspec.field(default_factory=list)
     initials: tuple[Node, ...] = ()
-    transitions: list[Transition] = field(default_factory=list)
+    transitions: list[Transition] = msgspec.field(default_factory=list)
     starts: bool = False
 
     @property
@@ -75,8 +75,7 @@ class Node:
         return shared.kind == "parallel"
 
 
-@dataclass(eq=False, slots=True)
-class Transition:
+class Transition(msgspec.Struct, eq=False):
     """A transition from one state; a definition with several sources makes one for each.
 
     Attributes:

@@ -7,8 +7,9 @@ it changes nothing, so the plan of a transition without history is computed once
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
+
+import msgspec
 
 from qtforge_builtin_plugins.orchestrators.reactive.chart import Chart, Node, Transition
 from qtforge_builtin_plugins.orchestrators.reactive.configuration import (
@@ -45,8 +46,7 @@ class Work(NamedTuple):
     state: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """The effects of a microstep.
 
     Attributes:

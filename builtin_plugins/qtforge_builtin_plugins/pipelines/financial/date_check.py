@@ -7,8 +7,9 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
 from qtforge_builtin_plugins.pipelines.financial.messages import FraudFinding
@@ -48,8 +49,7 @@ _DUE: Final = re.compile(
 _SLASHED: Final = re.compile(r"(?<!\d)(\d{1,2})[/-](\d{1,2})[/-]\d{2,4}(?!\d)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stated:
+class _Stated(msgspec.Struct, frozen=True, kw_only=True):
     """A labelled date, under both orders of day and month."""
 
     line: TextLine

@@ -11,9 +11,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+import msgspec
 
 from qtforge_builtin_plugins.documents.facts.amounts import value_of
 from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
@@ -48,8 +49,7 @@ _BULLET: Final = re.compile(r"^\s*[-–•*]\s+")
 _SHORT_DATE: Final = re.compile(r"\b\d{1,2}[./]\d{1,2}[./](?:\d{4}|\d\d)\b|\b\d{4}-\d\d-\d\d\b")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextLine:
+class TextLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the text.
 
     Attributes:
@@ -61,8 +61,7 @@ class TextLine:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Number:
+class Number(msgspec.Struct, frozen=True, kw_only=True):
     """A number in a line.
 
     Attributes:

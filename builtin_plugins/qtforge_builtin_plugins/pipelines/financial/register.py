@@ -6,9 +6,10 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from qtforge_builtin_plugins.pipelines.financial.issuer import issuer_key
 from qtforge_sdk import OperationError
@@ -29,8 +30,7 @@ _COLUMNS: Final = "number, sha256, issuer, iban, total, currency, issued_on, nam
 _NO_SIGN: Final = re.compile(r"[\W_]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registered:
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
     """An invoice in the register.
 
     Attributes:

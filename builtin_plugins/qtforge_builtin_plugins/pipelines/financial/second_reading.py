@@ -8,9 +8,10 @@ must be in both readings.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+import msgspec
 
 from qtforge_builtin_plugins.documents.facts.items import find_rows
 from qtforge_builtin_plugins.documents.facts.labels import load_labels
@@ -26,8 +27,7 @@ _MOST_EXTRAS: Final = 6
 _TOLERANCE: Final = Decimal("0.06")
 
 
-@dataclass(frozen=True, slots=True)
-class SecondReading:
+class SecondReading(msgspec.Struct, frozen=True):
     """The sums and items as the extractor of facts reads them.
 
     Attributes:

@@ -12,9 +12,11 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from qtforge_builtin_plugins.pipelines.financial.numbers import (
     Number,
@@ -63,8 +65,7 @@ _MOST_LINES: Final = 1_000
 _PRICE_UNITS: Final = (10, 100, 1000)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, kw_only=True):
     """A row.
 
     Attributes:
@@ -91,8 +92,7 @@ class Item:
     firm: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class Table(msgspec.Struct, frozen=True, kw_only=True):
     """The rows below a header.
 
     Attributes:

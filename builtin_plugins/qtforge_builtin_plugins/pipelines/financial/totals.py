@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
+
+import msgspec
 
 from qtforge_builtin_plugins.pipelines.financial.numbers import (
     Number,
@@ -80,8 +81,7 @@ _ENDING: Final = re.compile(r"[\s|;.)*]{0,6}(?:[A-Z]{1,2})?[\s|]*")
 _LIKE_TOTAL: Final = re.compile(r"(?<!\w)(?:total|summe|сумма)(?!\w)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SumLine:
+class SumLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line that states a sum.
 
     Attributes:

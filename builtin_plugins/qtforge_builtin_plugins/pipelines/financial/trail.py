@@ -13,9 +13,10 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from qtforge_builtin_plugins.pipelines.financial.messages import (
     AuditEntry,
@@ -38,8 +39,7 @@ RECOVERED: Final = "audit.recovered"
 _MOST_TORN_TEXT: Final = 2_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
     """The position and the content of a key's entry."""
 
     sequence: int

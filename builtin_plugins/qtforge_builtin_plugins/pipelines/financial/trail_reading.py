@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +20,7 @@ _MOST_LINE_BYTES: Final = 64 * 1024 * 1024
 _HASH_BYTES: Final = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The head file: sequence and hash of the trail's last entry."""
 
     sequence: int

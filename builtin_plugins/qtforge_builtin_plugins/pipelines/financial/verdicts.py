@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+import msgspec
 
 from qtforge_builtin_plugins.pipelines.financial.messages import Evidence, FraudCheck, FraudFinding
 from qtforge_builtin_plugins.pipelines.financial.numbers import TextLine
@@ -30,8 +31,7 @@ _MOST_EVIDENCE: Final = 20
 _MOST_EVIDENCE_CHARACTERS: Final = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paper:
+class Paper(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of an invoice that were read.
 
     Attributes:
@@ -67,8 +67,7 @@ class Paper:
         return [net for net in below if group_sum not in net.values]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a check."""
 
     check: FraudCheck

@@ -6,9 +6,9 @@ import ast
 import json
 import tomllib
 import warnings
-from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name, get_lexer_for_filename, guess_lexer
 from pygments.util import ClassNotFound
@@ -28,8 +28,7 @@ _PYTHON_SIGNS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Language:
+class Language(msgspec.Struct, frozen=True, kw_only=True):
     """A language, and how it was determined.
 
     Attributes:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
+
+import msgspec
 
 __all__ = ["Counts", "Notation", "count", "kind_of", "notation_of", "title_of"]
 
@@ -89,8 +90,7 @@ _DOT_SETTING: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers of nodes and edges of a diagram."""
 
     nodes: int

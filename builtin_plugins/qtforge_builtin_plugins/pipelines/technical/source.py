@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -33,8 +33,7 @@ _LANGUAGE_CLASS: Final = re.compile(
 _INFO: Final = re.compile(r"[{.\s]*([\w+#.-]{1,30})")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(msgspec.Struct, frozen=True, kw_only=True):
     """A preformatted block.
 
     Attributes:
@@ -50,8 +49,7 @@ class Block:
     line: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """An image that a document shows."""
 
     alt: str
@@ -59,8 +57,7 @@ class Picture:
     line: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """The marked blocks and images of a document.
 
     Attributes:

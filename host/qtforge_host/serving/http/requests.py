@@ -7,7 +7,6 @@ import math
 import re
 import typing
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -48,8 +47,7 @@ _MOST_ERRORS: Final = 20
 _NUMBER_OR_BOOL: Final = re.compile(r"true|false|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What an endpoint answers with.
 
     Attributes:
@@ -61,7 +59,7 @@ class Answer:
 
     content: Any
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     media_type: str = JSON
 
 
@@ -88,8 +86,7 @@ def error_response(error: QtForgeError) -> Response:
     return response(Answer(error_document(error), error.http_status, headers))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was authenticated and checked.
 
     Attributes:
@@ -110,8 +107,7 @@ class Call:
 Handler = Callable[[Call], Awaitable[Answer | ASGIApp]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path.
 
     Attributes:
@@ -139,7 +135,7 @@ class Endpoint:
     body: type | None = None
     body_optional: bool = False
     query: type = NoQuery
-    headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    headers: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict)
 
     @property
     def body_type(self) -> str:

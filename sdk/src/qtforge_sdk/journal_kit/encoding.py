@@ -7,11 +7,11 @@ when a state machine's data changes a little, only the part that has changed is 
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeVar, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -97,22 +97,31 @@ def _read_extension(code: int, data: memoryview) -> object:
     return msgspec.msgpack.Ext(code, bytes(data))
 
 
-_RECORD_DECODER: Final = msgspec.msgpack.Decoder(Record, ext_hook=_read_extension)
+# Decoders are made when they are first needed: together they take 5 ms.
+@functools.cache
+def _record_decoder() -> msgspec.msgpack.Decoder[Record]:
+    return msgspec.msgpack.Decoder(Record, ext_hook=_read_extension)
 
 
-_MESSAGE_DECODER: Final = msgspec.msgpack.Decoder(InboxMessage, ext_hook=_read_extension)
-_PUBLICATION_DECODER: Final = msgspec.msgpack.Decoder(Publication)
-_VALUE_DECODER: Final = msgspec.msgpack.Decoder(Any, ext_hook=_read_extension)
+@functools.cache
+def _message_decoder() -> msgspec.msgpack.Decoder[InboxMessage]:
+    return msgspec.msgpack.Decoder(InboxMessage, ext_hook=_read_extension)
 
 
+@functools.cache
+def _publication_decoder() -> msgspec.msgpack.Decoder[Publication]:
+    return msgspec.msgpack.Decoder(Publication)
+
+
+@functools.cache
+def _value_decoder() -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(Any, ext_hook=_read_extension)
+
+
+@functools.cache
 def _open_fields(type_: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the fields of any type, which may be large: input, data, result."""
     return tuple(field.name for field in msgspec.structs.fields(type_) if field.type is Any)
-
-
-# The fields of any type, which may be large: input, data, result.
-_OPEN_FIELDS: Final[Mapping[type, tuple[str, ...]]] = MappingProxyType(
-    {type_: _open_fields(type_) for type_ in (*get_args(Record), InboxMessage)}
-)
 
 
 def to_us(at: datetime.datetime) -> int:
@@ -208,7 +217,7 @@ def decode_publication(payload: bytes, checksum: int) -> Publication:
     """
     _verify(payload, checksum)
     try:
-        return _PUBLICATION_DECODER.decode(payload)
+        return _publication_decoder().decode(payload)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise UnreadableError(f"it is not a publication: {error}") from error
 
@@ -230,7 +239,7 @@ def decode_record(
     """
     _verify(payload, checksum)
     try:
-        record: Record = _RECORD_DECODER.decode(payload)
+        record: Record = _record_decoder().decode(payload)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise UnreadableError(f"it is not a record: {error}") from error
     return _restore(record, payload, load, shared if type(record) is CheckpointSaved else None)
@@ -244,17 +253,17 @@ def decode_message(payload: bytes, checksum: int, load: LoadBlob) -> InboxMessag
     """
     _verify(payload, checksum)
     try:
-        message = _MESSAGE_DECODER.decode(payload)
+        message = _message_decoder().decode(payload)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise UnreadableError(f"it is not a message: {error}") from error
     return _restore(message, payload, load)
 
 
-def _encode_apart(value: Any, payload: bytes) -> Encoded:
+def _encode_apart(value: msgspec.Struct, payload: bytes) -> Encoded:
     """Encode a value with its large fields apart, if it has any."""
     blobs: list[Blob] = []
     replaced: dict[str, object] = {}
-    for name in _OPEN_FIELDS[type(value)]:
+    for name in _open_fields(type(value)):
         field = getattr(value, name)
         size_bytes = len(_ENCODER.encode(field))
         if size_bytes > LARGE_BYTES:
@@ -340,7 +349,7 @@ def _restore(value: S, payload: bytes, load: LoadBlob, shared: SharedValues | No
     if _REFERENCE not in payload:
         return value
     found = {}
-    for name in _OPEN_FIELDS[type(value)]:
+    for name in _open_fields(type(value)):
         field = getattr(value, name)
         try:
             loaded = _loaded(field, load, 0, shared)
@@ -360,7 +369,7 @@ def _loaded(value: Any, load: LoadBlob, files: int, shared: SharedValues | None 
             return shared[value.sum]
         content = load(value.sum)
         try:
-            decoded = _VALUE_DECODER.decode(content)
+            decoded = _value_decoder().decode(content)
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
             raise UnreadableError(f"a large value is not a value: {error}") from error
         if _REFERENCE in content:
