@@ -25,6 +25,12 @@ PAGES = [
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+# What an index shows of each distribution, without anything beside it.
+READMES = sorted(
+    path.with_name("README.md")
+    for pattern in ("sdk", ".", "extensions/*", "sample_plugins/*")
+    for path in ROOT.glob(f"{pattern}/pyproject.toml")
+)
 TUTORIAL = ROOT / "docs" / "tutorial.md"  # its commands build on each other: a test of their own
 
 SAMPLES: Final = "tests/integration/test_sample_plugins.py"
@@ -188,8 +194,26 @@ def test_what_is_run_elsewhere_is_documented_and_its_test_exists() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
-        if not target.startswith("https://"):
+        ours = re.match(r"https://github.com/qtforge/qtforge-host/(?:blob|tree)/main/(.*)", target)
+        if ours:
+            assert (ROOT / ours[1]).exists(), target
+        elif not target.startswith("https://"):
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", READMES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_an_index_shows_of_a_distribution_is_right_when_read_alone(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    project = tomllib.loads(page.with_name("pyproject.toml").read_text("utf-8"))["project"]
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        assert target.startswith("https://"), target
+    extra = project["name"].removeprefix("qtforge-")
+    named = (project["name"], f"'{project['name']}[all]'", f"'qtforge-host[{extra}]'")
+    assert any(re.search(rf"pip install {re.escape(each)}(?![\w-])", text) for each in named)
+    for block in blocks(page, "toml"):
+        tomllib.loads(block)
+    for block in blocks(page, "python"):
+        compile(block, str(page), "exec")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -222,11 +246,12 @@ def test_the_workflow_that_is_documented_validates(checkout: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_plugin_of_the_readme_works_as_it_is_written(host: PluginTestHost) -> None:
-    plugin, test = blocks(ROOT / "README.md", "python")
+@pytest.mark.parametrize("page", ["README.md", "sdk/README.md"])
+def test_the_plugin_of_the_readme_works_as_it_is_written(page: str, host: PluginTestHost) -> None:
+    plugin, test = blocks(ROOT / page, "python")
     names: dict[str, object] = {}
-    exec(compile(plugin, "README.md", "exec"), names)  # our own text
-    exec(compile(test, "README.md", "exec"), names)
+    exec(compile(plugin, page, "exec"), names)  # our own text
+    exec(compile(test, page, "exec"), names)
     names["test_it_greets"](host)  # type: ignore[operator]
 
 

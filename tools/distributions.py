@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 import tomllib
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ __all__ = ["DISTRIBUTIONS", "ROOT", "Distribution", "find_problems", "read_distr
 
 ROOT = Path(__file__).resolve().parent.parent
 _DATA = (".toml", ".typed", ".html", ".css", ".js", ".svg", ".sql", ".json", ".txt")
+_RELATIVE_LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)\s]+)\)")
 _LABELS = frozenset({"Changelog", "Documentation", "Homepage", "Issues", "Source"})
 
 
@@ -129,6 +131,8 @@ def _metadata_problems(distribution: Distribution, metadata: Message) -> Iterato
     for field in ("Keywords", "Summary", "License-Expression", "Requires-Python"):
         if not metadata.get(field):
             yield f"{distribution.name} has no {field}"
+    for target in _RELATIVE_LINK.findall(str(metadata.get_payload())):
+        yield f"{distribution.name}: its README links to {target}, which an index does not have"
     if "Operating System :: POSIX :: Linux" not in metadata.get_all("Classifier", []):
         yield f"{distribution.name} does not say on which system it runs"
 

@@ -16,6 +16,7 @@ from tools.site.reference import GENERATORS
 __all__ = ["LinkError", "stage"]
 
 _LINK: Final = re.compile(r"(?<!\\)\]\(([^)\s]+)\)")
+_OURS: Final = re.compile(rf"{re.escape(REPOSITORY)}/(?:blob|tree)/main/(.+)")
 _FENCE: Final = re.compile(r"^(```|~~~)")
 _THEME: Final = Path(__file__).resolve().parent / "theme"
 
@@ -64,9 +65,11 @@ def relink(text: str, source: str, contents: Contents) -> str:
 
     def rewritten(found: re.Match[str]) -> str:
         place, _, anchor = found[1].partition("#")
-        if not place or re.match(r"[a-z]+:", place):
+        ours = _OURS.match(place)
+        if not place or (ours is None and re.match(r"[a-z]+:", place)):
             return found[0]
-        named = os.path.normpath(PurePosixPath(source).parent / place)
+        # A distribution's README is read alone too, so its links are those of the repository.
+        named = os.path.normpath(PurePosixPath(source).parent / place) if ours is None else ours[1]
         if named in contents.staged:
             there = os.path.relpath(contents.staged[named], target.parent)
         elif (ROOT / named).exists():
