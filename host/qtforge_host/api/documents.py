@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
+from qtforge_host.plugin_check.findings import CheckReport
 from qtforge_sdk.errors import HandlerFailedError, QtForgeError
 
 if TYPE_CHECKING:  # a listing of plugins does without the records of runs
@@ -49,6 +50,7 @@ __all__ = [
     "PatchRow",
     "Patches",
     "PathEntry",
+    "PluginChecks",
     "PluginCommand",
     "PluginCommands",
     "PluginCreated",
@@ -88,6 +90,7 @@ __all__ = [
     "Topics",
     "Versioned",
     "WatchedRun",
+    "WorkflowCreated",
     "WorkflowDocument",
     "WorkflowProblem",
     "WorkflowRow",
@@ -587,6 +590,20 @@ class Workflows(Versioned, frozen=True, kw_only=True):
     workflows: list[WorkflowRow]
 
 
+class WorkflowCreated(Versioned, frozen=True, kw_only=True):
+    """A workflow's definition that was written.
+
+    Attributes:
+        name: The workflow's name.
+        kind: Its kind.
+        file: The file.
+    """
+
+    name: str
+    kind: str
+    file: str
+
+
 class WorkflowDocument(Versioned, frozen=True, kw_only=True):
     """A workflow's definition.
 
@@ -716,6 +733,20 @@ class PluginCommands(Versioned, frozen=True, kw_only=True):
     """The commands that plugins contribute."""
 
     commands: list[PluginCommand]
+
+
+class PluginChecks(Versioned, frozen=True, kw_only=True):
+    """What `plugins check` has found in each target.
+
+    Attributes:
+        targets: The findings of each target.
+        errors: The number of errors in all of them.
+        advice: The number of other findings.
+    """
+
+    targets: list[CheckReport]
+    errors: int
+    advice: int
 
 
 class PluginCreated(Versioned, frozen=True, kw_only=True):

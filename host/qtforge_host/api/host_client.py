@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -20,10 +20,12 @@ from qtforge_host.api.documents import (
     ReplayRow,
     Response,
     Topics,
+    WorkflowCreated,
     WorkflowDocument,
     Workflows,
 )
 from qtforge_host.api.drawing import Language, draw, graph_of_workflow
+from qtforge_host.api.errors import NotFoundError
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.plugins import plugins_of
 from qtforge_host.api.workflows import workflow_row
@@ -36,6 +38,7 @@ from qtforge_sdk.errors import HandlerFailedError, StateDirectoryError
 from qtforge_sdk.inputs import InputSpec
 from qtforge_sdk.run_status import UNFINISHED, RunStatus
 from qtforge_sdk.transport import Envelope
+from qtforge_sdk.validation import did_you_mean
 
 if TYPE_CHECKING:
     from qtforge_host.runs.replay_check import Replayed, Replayer
@@ -165,6 +168,36 @@ class HostClient:
         return Workflows(
             workflows=[workflow_row(each, host.problems(each, typed=True)) for each in found]
         )
+
+    async def new_workflow(
+        self, name: str, kind: str, operations: Sequence[str]
+    ) -> WorkflowCreated:
+        """Write a definition to begin with, in the folder beside the configuration.
+
+        Args:
+            name: The workflow's name, and the file's.
+            kind: Its kind.
+            operations: Topics; the definition asks each, with the fields of its message.
+
+        Raises:
+            NotFoundError: Nobody handles one of the topics.
+            ScaffoldError: The name can't be used or is taken, or the kind has no template.
+        """
+        from qtforge_host.scaffold.workflow import write_workflow  # only for this
+
+        host = await self._parts.host()
+        known = host.bus.known_topics()
+        messages: dict[str, Any] = {}
+        for topic in operations:
+            if topic not in known:
+                otherwise = "qtforge-host bus topics lists them"
+                what = f"nobody handles the topic '{topic}'"
+                raise NotFoundError(what, "", did_you_mean(topic, known, otherwise))
+            signatures = host.bus.signatures(topic)
+            messages[topic] = signatures[0].message_type if signatures else None
+        folder = self._parts.settings.config_path.parent / "workflows"
+        path = write_workflow(name, kind, messages, folder, list(host.catalog.names()))
+        return WorkflowCreated(name=name, kind=kind, file=str(path))
 
     async def definition(self, name: str, *, files: bool = False) -> Workflow:
         """Return a workflow that was read without a problem, whether it can run here or not.

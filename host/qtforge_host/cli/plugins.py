@@ -20,7 +20,7 @@ from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.pager import paged
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
-from qtforge_host.cli.terminal import echo
+from qtforge_host.cli.terminal import echo, style
 from qtforge_host.config.settings import Settings
 from qtforge_host.config.toml_files import disable as disable_in
 from qtforge_host.config.toml_files import enable as enable_in
@@ -33,6 +33,7 @@ from qtforge_host.plugins.resolution import Resolution, resolve_installed
 from qtforge_sdk.validation import did_you_mean
 
 if TYPE_CHECKING:
+    from qtforge_host.plugin_check.findings import CheckReport
     from qtforge_host.plugins.wiring import ContributedCommand
 
 __all__ = ["plugins"]
@@ -149,20 +150,84 @@ def new(name: str, features: str, parent: Path, license_expression: str, as_json
 
 
 @plugins.command()
+@click.argument("targets", nargs=-1, metavar="[NAME|PATH|WHEEL]...")
+@click.option("--strict", is_flag=True, help="Exit code 1 for advice too.")
 @click.option(
     "--replay", is_flag=True,
     help="Also show the unfinished runs that the installed code would not continue.",
 )  # fmt: skip
 @json_option
 @journal_option
-@click.pass_obj
-@paged
-def check(session: Session, replay: bool, as_json: bool) -> int:
-    """Start every plugin, and show its state.
+@click.pass_context
+def check(
+    ctx: click.Context, targets: tuple[str, ...], strict: bool, replay: bool, as_json: bool
+) -> int:
+    """Check plugins as an author or a user would meet them.
 
-    Exit code 1 when one failed, or with --replay when a run would be blocked; nothing is
-    requested for it.
+    A NAME is an installed plugin, a PATH a project's folder, whose wheel is built. Each is read,
+    imported, started and tried in processes of its own, and nothing installed is changed. Without
+    any, every installed plugin is started, and its state is shown.
+
+    Exit code 1 when there is an error, or with --replay when a run would be blocked.
     """
+    session: Session = ctx.obj
+    if targets:
+        if replay:
+            raise click.UsageError("--replay is for all installed plugins: leave the names out")
+        group = ctx.find_root().command
+        commands = group.list_commands(ctx) if isinstance(group, click.Group) else []
+        return _check_targets(session, targets, commands, strict, as_json)
+    return _check_installed(session, replay, as_json)
+
+
+def _check_targets(
+    session: Session,
+    targets: tuple[str, ...],
+    commands: list[str],
+    strict: bool,
+    as_json: bool,
+) -> int:
+    from qtforge_host.api.authoring import check_plugins
+
+    session.read_settings()  # so that a wrong configuration is not taken for the plugin's fault
+    found = check_plugins(targets, session.config, commands)
+    if as_json:
+        print_json(found)
+    else:
+        for report in found.targets:
+            _show_findings(report)
+    return FAILED if found.errors or (strict and found.advice) else 0
+
+
+def _show_findings(report: CheckReport) -> None:
+    names = ", ".join(report.plugins) or report.target
+    for each in report.findings:
+        line = "" if each.line is None else f":{each.line}"
+        place = f"{_shortened(each.file)}{line}: " if each.file else ""
+        color = "red" if each.level == "error" else "yellow"
+        echo(f"{style(f'{each.level}[{each.code}]', fg=color)}: {place}{each.what}")
+        for text in each.why.splitlines():
+            echo(f"  why: {text}")
+        if each.fix:
+            echo(f"  fix: {each.fix}")
+    errors = sum(each.level == "error" for each in report.findings)
+    advice = len(report.findings) - errors
+    counted = [f"{errors} error{'' if errors == 1 else 's'}", f"{advice} advice"]
+    if report.operations:
+        counted.append(f"{report.operations} operation{'s' * (report.operations > 1)} tried")
+    if report.ignored:
+        counted.append(f"{report.ignored} ignored")
+    echo(f"{state('failed' if errors else 'ok')}: {names}: {', '.join(counted)}")
+
+
+def _shortened(file: str) -> str:
+    """Return a path relative to the working directory, where it is below it."""
+    path = Path(file)
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else file
+
+
+def _check_installed(session: Session, replay: bool, as_json: bool) -> int:
     from qtforge_host.cli.output import run_async
 
     async def started() -> Plugins:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from qtforge_host import event_loop
-from qtforge_host.api.documents import Patches, ReplayRow, Replays, Workflows
+from qtforge_host.api.documents import Patches, ReplayRow, Replays, WorkflowCreated, Workflows
 from qtforge_host.api.drawing import Language, graph_of_workflow
 from qtforge_host.api.host_client import workflow_document
 from qtforge_host.api.store import EXPORT_SUFFIX, open_store
@@ -25,7 +25,7 @@ __all__ = ["workflows"]
 
 @click.group()
 def workflows() -> None:
-    """List, show, validate, draw and replay workflows."""
+    """List, show, write, validate, draw and replay workflows."""
 
 
 @workflows.command("list")
@@ -68,6 +68,32 @@ def show(session: Session, name: str, as_json: bool) -> None:
     else:
         echo(f"# {workflow.source}")
         echo_lines(workflow.text.rstrip())
+
+
+@workflows.command()
+@click.argument("name")
+@click.option("--kind", default="sequential", show_default=True, metavar="KIND",
+              help="sequential, graph, parallel or reactive.")  # fmt: skip
+@click.option("--operation", "operations", multiple=True, metavar="TOPIC",
+              help="A stage that asks this topic; may be repeated.")  # fmt: skip
+@json_option
+@click.pass_obj
+def new(session: Session, name: str, kind: str, operations: tuple[str, ...], as_json: bool) -> None:
+    """Write a definition to begin with, beside the configuration."""
+
+    async def made() -> WorkflowCreated:
+        async with session.client() as client:
+            return await client.host.new_workflow(name, kind, operations)
+
+    written = run_async(made())
+    if as_json:
+        print_json(written)
+        return
+    echo(f"wrote {written.file}; go on with")
+    echo()
+    for verb in ("validate", "show"):
+        echo(f"  qtforge-host workflows {verb} {name}")
+    echo(f"  qtforge-host run {name}")
 
 
 @workflows.command()

@@ -502,6 +502,13 @@ ALONE: dict[str, tuple[Command, type]] = {
     ),
     "plugins list": (lambda _: ["plugins", "list", "--json"], documents.Plugins),
     "plugins info": (lambda _: ["plugins", "info", "steps", "--json"], documents.PluginDetails),
+    "workflows new": (
+        lambda _: ["workflows", "new", "faces", "--kind", "reactive", "--json"],
+        documents.WorkflowCreated,
+    ),
+    "plugins check, of one": (
+        lambda it: ["plugins", "check", "approval-workflows", "--json"], documents.PluginChecks,
+    ),
     "plugins new": (
         lambda it: ["plugins", "new", "acme-faces", "--dir", str(it.serving.folder), "--json"],
         documents.PluginCreated,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from qtforge_host.plugin_check.check import PluginChecker
 from qtforge_host.scaffold.errors import ScaffoldError
 from qtforge_host.scaffold.names import PluginNames
 from qtforge_host.scaffold.plugin import FEATURES, NewPlugin, write_plugin
@@ -52,6 +53,8 @@ def install_and_try(plugins: Sequence[NewPlugin], folder: Path) -> None:
     folders = [each.folder for each in plugins]
     called("ruff", "check", *width, *rules, *folders, folder=folder)
     called("ruff", "format", "--check", *width, *folders, folder=folder)
+    report = PluginChecker(None).check(str(plugins[-1].folder))
+    assert report.findings == []
 
 
 @pytest.mark.venv

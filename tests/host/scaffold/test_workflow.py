@@ -1,0 +1,60 @@
+"""New definitions can be validated as they are written."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.host.cli.conftest import Cli, cli, environment, home
+
+from qtforge_host.scaffold.workflow import KINDS
+
+__all__ = ["cli", "environment", "home"]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "config" / "config.toml"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_definition_is_valid_and_lies_beside_the_configuration(
+    kind: str, cli: Cli, config: Path
+) -> None:
+    config.parent.mkdir()
+    config.touch()
+    operations = ("--operation", "document.parse", "--operation", "content.analyze")
+    made = cli("--config", config, "workflows", "new", "mine", "--kind", kind, *operations)
+    assert made.code == 0, made.err
+    file = config.parent / "workflows" / "mine.toml"
+    assert str(file) in made.out
+    checked = cli("--config", config, "workflows", "validate", "mine", "--json")
+    assert checked.json["workflows"][0]["problems"] == []
+    read = tomllib.loads(file.read_text())
+    assert read["kind"] == kind
+    if kind in ("sequential", "graph"):
+        assert [stage["operation"] for stage in read["stages"]] == list(operations[1::2])
+        assert read["inputs"]["parsed_content"] == {"type": "string"}
+        assert "# options =" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("My Own", "--kind", "reactive"), 2, "such as 'my-own'"),
+        (("mine", "--kind", "reactiv"), 2, "did you mean 'reactive'?"),
+        (("mine",), 2, "--operation TOPIC"),
+        (("mine", "--operation", "document.prse"), 3, "did you mean 'document.parse'?"),
+        (("document-approval", "--kind", "reactive"), 2, "there is a workflow"),
+    ],
+)
+def test_what_can_not_be_written_is_refused(
+    words: tuple[str, ...], code: int, says: str, cli: Cli, config: Path
+) -> None:
+    config.parent.mkdir()
+    config.touch()
+    said = cli("--config", config, "workflows", "new", *words)
+    assert said.code == code
+    assert says in said.err
+    assert not (config.parent / "workflows").exists()
