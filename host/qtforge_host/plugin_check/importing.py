@@ -179,12 +179,7 @@ def _of_literal_answers(method: Callable[..., Any], signature: Signature) -> Ite
     """Find answers that stand in the source and are not of the annotated type."""
     if is_untyped(signature.response_type):
         return
-    try:
-        lines, first = inspect.getsourcelines(method)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, SyntaxError, TypeError):
-        return
-    for node in ast.walk(tree):
+    for node, line in _nodes(method):
         if not isinstance(node, ast.Return) or node.value is None:
             continue
         try:
@@ -200,7 +195,7 @@ def _of_literal_answers(method: Callable[..., Any], signature: Signature) -> Ite
                 f" {inspect.formatannotation(signature.response_type)}",
                 clean_text(error), "return that type, or correct the annotation",
             )  # fmt: skip
-            yield msgspec.structs.replace(finding, line=first + node.lineno - 1)
+            yield msgspec.structs.replace(finding, line=line)
 
 
 def _of_missing_config(kind: type[Any]) -> Iterator[Finding]:
@@ -208,12 +203,7 @@ def _of_missing_config(kind: type[Any]) -> Iterator[Finding]:
     for _, function in inspect.getmembers(kind, inspect.isfunction):
         if (function.__module__ or "").startswith(("qtforge_sdk", "qtforge_host")):
             continue
-        try:
-            lines, first = inspect.getsourcelines(function)
-            tree = ast.parse(textwrap.dedent("".join(lines)))
-        except (OSError, SyntaxError, TypeError):
-            continue
-        for node in ast.walk(tree):
+        for node, line in _nodes(function):
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self.config":
                 finding = _finding(
                     function, "error", "plugin.no_config",
@@ -222,5 +212,16 @@ def _of_missing_config(kind: type[Any]) -> Iterator[Finding]:
                     "self.config is None",
                     f"write Config = a Struct with the field {node.attr} in the class",
                 )  # fmt: skip
-                yield msgspec.structs.replace(finding, line=first + node.lineno - 1)
+                yield msgspec.structs.replace(finding, line=line)
                 break
+
+
+def _nodes(function: Callable[..., Any]) -> Iterator[tuple[ast.AST, int]]:
+    """Yield the nodes of a function's source, each with its line in the file."""
+    try:
+        lines, first = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, SyntaxError, TypeError):
+        return
+    for node in ast.walk(tree):
+        yield node, first + getattr(node, "lineno", 1) - 1
