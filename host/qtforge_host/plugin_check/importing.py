@@ -153,7 +153,7 @@ def _of_accepts(method: Callable[..., Any], source: str, signature: Signature) -
         yield _finding(method, "error", "plugin.invalid_condition", what, error.why,
                        error.fix or "correct the condition")  # fmt: skip
         return
-    members = None if is_untyped(signature.message_type) else members_of(signature.message_type)
+    members = None if is_untyped(signature.message_type) else members_of([signature.message_type])
     if members is None:
         return
     for problem in compiled.problems({"message": members}):

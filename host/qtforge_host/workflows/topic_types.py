@@ -70,11 +70,6 @@ NO_TYPES: Final = TopicTypes(lambda topic, plugin: ())
 """Knows no types."""
 
 
-def members_of(annotation: Any) -> Mapping[str, Any] | None:
-    """Return the members of values of a type, each with its own; None where not known."""
-    return _members([annotation])
-
-
 class _Members(Mapping[str, Any]):
     """The members of tables of some types; those below are found when they are asked for.
 
