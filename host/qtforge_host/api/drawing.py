@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from qtforge_host.api.snapshots import RunSnapshot
-from qtforge_host.workflows.definitions import Workflow
 from qtforge_host.workflows.dot import dot, svg
 from qtforge_host.workflows.errors import NotDrawableError
 from qtforge_host.workflows.mermaid import mermaid
 from qtforge_sdk.graphs import Graph
 from qtforge_sdk.records import CheckpointSaved
+
+if TYPE_CHECKING:  # heavy, and most runs are shown without their workflow
+    from qtforge_host.workflows.definitions import Workflow
 
 __all__ = ["Language", "draw", "graph_of_run", "graph_of_workflow"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -24,11 +24,13 @@ from qtforge_host.api.lookup import shown_status
 from qtforge_host.api.timeline import moves, timeline
 from qtforge_host.runs.accepted_events import Offer, offers_of
 from qtforge_host.runs.state import RunState
-from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Document, ErrorInfo, Record, StepResult
 from qtforge_sdk.conversion import to_json, to_plain
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.run_status import RESTING
+
+if TYPE_CHECKING:  # heavy, and most runs are shown without their workflow
+    from qtforge_host.workflows.definitions import Workflow
 
 __all__ = [
     "MOST_RECORDS",
@@ -47,7 +49,7 @@ MOST_RECORDS: Final = 1000
 
 _IDLE: Final = RESTING | {"waiting"}
 
-WorkflowOf = Callable[[RunState], Workflow | None]
+WorkflowOf = Callable[[RunState], "Workflow | None"]
 """Gives a run's workflow; None where it can't be read here."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -272,7 +272,7 @@ class MessageBus:
         published = await self._exchange.publish(topic, message, message_id or "")
         if not self._relays:
             return published
-        relayed_id = message_id or secrets.token_hex(16)
+        relayed_id = message_id or os.urandom(16).hex()
         lasting = message_id is not None or self._is_shared
         for relay in self._relays:
             try:

@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -312,7 +311,7 @@ class ProcessWorkers:
 
 
 async def _spawn(memory_bytes: int) -> _Worker:
-    mark = secrets.token_hex(16)
+    mark = os.urandom(16).hex()
     ours, theirs = socket.socketpair()
     output, printed = os.pipe()
     with contextlib.ExitStack() as stack:

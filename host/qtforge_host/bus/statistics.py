@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-
 from qtforge_sdk import HandlerStatistics
 
 __all__ = ["Counters"]
@@ -52,6 +50,8 @@ class Counters:
         """Return the current statistics."""
         recent = self._recent
         if len(recent) > 1:
+            import statistics  # with fractions and more slow to import, and a run needs none
+
             percentiles = statistics.quantiles(recent, n=100, method="inclusive")
             p50_s, p99_s = percentiles[49], percentiles[98]
         else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import zoneinfo
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -56,6 +55,8 @@ def _zone(name: str, zone: Any) -> datetime.tzinfo:
     if found is not None:
         length = datetime.timedelta(hours=int(found[2]), minutes=int(found[3]))
         return datetime.timezone(-length if found[1] == "-" else length)
+    import zoneinfo  # slow to import, and few expressions name a zone
+
     try:
         return zoneinfo.ZoneInfo(zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

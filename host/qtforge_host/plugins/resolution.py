@@ -27,7 +27,6 @@ from qtforge_host.plugins.candidates import (
 )
 from qtforge_host.plugins.declarations import Declarations, read_declarations
 from qtforge_host.plugins.dependency_graph import resolve_dependencies
-from qtforge_host.plugins.discovery import installed_version, scan
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.requirements import DistributionChecker
 
@@ -280,6 +279,8 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
 
 def resolve_installed(settings: Settings) -> Installed:
     """Scan the installed distributions, and resolve their candidates."""
+    from qtforge_host.plugins.discovery import installed_version, scan  # slow to import
+
     memory = FailureMemory(settings.state_dir)
     found = scan()
     sdk_version = installed_version(SDK_DISTRIBUTION)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.checkpoints import AcceptedEvent
 from qtforge_sdk.records import CheckpointSaved
+
+if TYPE_CHECKING:  # heavy, and most runs are shown without their workflow
+    from qtforge_host.workflows.definitions import Workflow
 
 __all__ = ["Offer", "accepted_events", "example_data", "offers_of"]
 

@@ -8,8 +8,6 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import jsonpatch
-import jsonpointer
 import msgspec
 
 from qtforge_host.runs.accepted_events import accepted_events
@@ -53,6 +51,9 @@ def apply_patch(run_id: str, plain: Any, patch: Iterable[Mapping[str, Any]]) -> 
     Raises:
         AmendmentRefusedError: The patch is malformed, or does not fit the definition.
     """
+    import jsonpatch  # slow to import, and only an amendment needs it
+    import jsonpointer
+
     after = copy.deepcopy(plain)
     for number, each in enumerate(patch, 1):
         try:
@@ -180,6 +181,8 @@ class PatchBuilder:
 
 
 def _pointer(*parts: str | int) -> str:
+    import jsonpointer
+
     return str(jsonpointer.JsonPointer.from_parts(parts).path)
 
 

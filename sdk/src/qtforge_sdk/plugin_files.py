@@ -15,7 +15,6 @@ import errno
 import heapq
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -283,7 +282,7 @@ class LocalFiles:
             raise file_too_large(name, size_bytes, self._max_bytes)
         private_folder(self._folder)
         with self._parent(parts, make=True) as parent:
-            temporary = f".{secrets.token_hex(8)}"
+            temporary = f".{os.urandom(8).hex()}"
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(temporary, flags, 0o600, dir_fd=parent)
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ PLUGIN = "installed_plugin_that_is_never_imported"
 HEAVY = {"asyncio", "cel", "email", "msgspec", "multiprocessing", "packaging", "pluggy", "rich",
          "sqlite3", "stevedore", "tomllib"}  # fmt: skip
 NEEDED_BY_A_LISTING = {"email", "msgspec", "packaging"}
+NEEDED_BY_RUNS = {"asyncio", "msgspec", "sqlite3"}
+SELDOM_NEEDED = {"ctypes", "html", "http", "jsonpatch", "statistics", "zoneinfo"}
 
 
 @pytest.fixture
@@ -80,6 +83,64 @@ def test_listing_plugins_imports_no_plugin_and_nothing_that_runs_one(
         "qtforge_host.plugins.loading",
         "qtforge_host.plugins.hooks",
     }
+
+
+MACHINE = """\
+name = "asks"
+kind = "reactive"
+initial = "open"
+
+[states.open]
+
+[states.closed]
+final = true
+
+[[transitions]]
+name = "close"
+from = "open"
+to = "closed"
+trigger = "close"
+"""
+
+
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path) -> str:
+    """The id of a run that waits in the queue."""
+    (tmp_path / "asks.toml").write_text(MACHINE)
+    words = ("run", str(tmp_path / "asks.toml"), "--detach", "--json")
+    return str(
+        json.loads(_modules(environment, "-m", "qtforge_host.cli.main", *words)[1])["run_id"]
+    )
+
+
+@pytest.mark.parametrize("words", ["runs list", "runs show RUN"])
+def test_what_shows_runs_imports_nothing_that_finds_checks_or_executes_something(
+    words: str, run: str, site: Path, environment: dict[str, str]
+) -> None:
+    modules, out = imported(site, environment, *words.replace("RUN", run).split())
+    assert run in out
+    assert not tops(modules) & {*HEAVY - NEEDED_BY_RUNS, "qtforge_builtin_plugins", PLUGIN}
+    assert not tops(modules) & SELDOM_NEEDED
+    assert not modules & {
+        "importlib.metadata",
+        "qtforge_host.app",
+        "qtforge_host.bus.message_bus",
+        "qtforge_host.expressions.compiler",
+        "qtforge_host.plugins.declarations",
+        "qtforge_host.plugins.discovery",
+        "qtforge_host.plugins.loading",
+        "qtforge_host.plugins.resolution",
+        "qtforge_host.runs.engine",
+        "qtforge_host.workflows.definitions",
+    }
+
+
+def test_what_executes_a_run_imports_nothing_that_few_runs_need(
+    run: str, site: Path, environment: dict[str, str]
+) -> None:
+    modules, _ = imported(site, environment, "send", run, "close")
+    assert "qtforge_host.runs.engine" in modules
+    assert not tops(modules) & {"cel", "rich", "multiprocessing", *SELDOM_NEEDED - {"json"}}
 
 
 def test_the_plugin_would_be_noticed_if_something_imported_it(
