@@ -7,6 +7,7 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -32,6 +33,7 @@ from qtforge_host.placements import Placements
 from qtforge_host.plugin_code import Author
 from qtforge_host.plugin_files import FilesMaker
 from qtforge_host.plugins.absent_topics import AbsentTopics
+from qtforge_host.plugins.activation import Activation
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.discovery import installed_version
 from qtforge_host.plugins.extensions import (
@@ -43,10 +45,13 @@ from qtforge_host.plugins.extensions import (
 from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.lifecycle import PluginLifecycle
 from qtforge_host.plugins.loading import PluginLoader
+from qtforge_host.plugins.offers import Offers, read_offers
 from qtforge_host.plugins.registry import Registry
 from qtforge_host.plugins.requirements import is_met, newest_versions, required_name
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
+from qtforge_host.plugins.start_reasons import StartScope, reasons_to_start
 from qtforge_host.plugins.wiring import ContributedCommand, Contributions, Wiring
+from qtforge_host.plugins.workflow_files import declared_files, files_in
 from qtforge_host.policies.breaker import CircuitBreaker
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.policies.cache import ResultCache
@@ -62,9 +67,10 @@ from qtforge_host.runs.run_secrets import masked_answer
 from qtforge_host.runs.store_clock import StoreClock
 from qtforge_host.runs.supervisor import Durable, Supervisor
 from qtforge_host.runs.triggers import EventTriggers
-from qtforge_host.workflows.catalog import Catalog
+from qtforge_host.workflows.catalog import Catalog, Contribution
 from qtforge_host.workflows.checking import WorkflowChecker
 from qtforge_host.workflows.definitions import Parsed, Problem, UnmetRequirement, Workflow
+from qtforge_host.workflows.reach import reach
 from qtforge_host.workflows.topic_types import TopicTypes
 from qtforge_sdk import Orchestrator, PluginContext, Record
 from qtforge_sdk.clock import Clock
@@ -185,6 +191,8 @@ class Host:
         marks: Records which plugin code is executing; None for no record.
         answering: How other nodes are answered, where the configuration names a bus; None where
             they may not ask this host.
+        scope: Which plugins start with the host; the others do when something needs them. Where
+            the configuration names a bus, all do.
 
     Attributes:
         settings: The configuration.
@@ -203,8 +211,10 @@ class Host:
         settings: Settings,
         marks: CodeMarks | None = None,
         answering: Answering | None = None,
+        scope: StartScope = "all",
     ) -> None:
         self.settings = settings
+        self._scope: StartScope = "all" if settings.bus else scope
         self.nodes: NodeBus | None = None
         self.placements = Placements(settings.state_dir)
         self._answering = answering
@@ -219,11 +229,13 @@ class Host:
         self._loader = PluginLoader(self._marks)
         self._durable: Durable | None = None
         self._plugins: PluginLifecycle | None = None
+        self._activation: Activation | None = None
         self.events: EventTriggers
         self.sender: PublicationSender
         self.registry: Registry
         self.catalog: Catalog
         self._resolution: Resolution
+        self._offers: Mapping[str, Offers]
         self._files: FilesMaker
         self._orchestrators: Mapping[str, Orchestrator[Any]]
         self._checker: WorkflowChecker
@@ -246,10 +258,12 @@ class Host:
                 self._parts.policies.health,
                 self._context,
                 self.settings,
+                self._loader,
+                installed.memory,
                 self._marks,
             )
-            await self._plugins.start_all(self._loader)
-            self.registry.remember(installed.memory)
+            self._activation = self._activating(self._plugins)
+            await self._activation.begin()
             self.bus.explain_absent(AbsentTopics(self.registry).reason)
             self._share_placements()
             if self.settings.bus:
@@ -266,6 +280,35 @@ class Host:
         traceback: TracebackType | None,
     ) -> None:
         await self._close()
+
+    async def start_all(self) -> None:
+        """Start the plugins that nothing has needed until now."""
+        if self._activation is not None:
+            await self._activation.start_all()
+
+    async def start_offering(self) -> None:
+        """Start the plugins that answer topics."""
+        if self._activation is not None:
+            await self._activation.start_named(self.bus.expected_topics(), ())
+
+    async def start_for(self, workflow: Workflow) -> None:
+        """Start the plugins that a workflow can reach, as far as its definition tells.
+
+        Args:
+            workflow: A workflow in Python tells only what it requires; its topics start their
+                plugins when they are requested.
+        """
+        if self._activation is None:
+            return
+        topics, requires = reach(workflow, self.bus.known_topics(), self.catalog)
+        await self._activation.start_named(topics, map(required_name, requires))
+
+    async def started_workflow(
+        self, name: str, *, files: bool = True, queued: bool = False
+    ) -> Workflow:
+        """Return a workflow, once the plugins have started that it can reach; see `workflow`."""
+        await self.start_for(self.catalog.get(name, files=files))
+        return self.workflow(name, files=files, queued=queued)
 
     def recorded_workflows(self) -> RecordedWorkflows:
         """Return what finds the workflows of runs."""
@@ -370,9 +413,14 @@ class Host:
                 yield parsed.workflow
 
     def imported(self) -> frozenset[str]:
-        """Return the metadata folders of the distributions whose plugins were imported."""
+        """Return the metadata folders of the distributions whose plugins are used.
+
+        A plugin that is imported when it is needed has the version that was found at the start.
+        """
         return frozenset(
-            entry.candidate.metadata_path for entry in self.registry if entry.plugin is not None
+            entry.candidate.metadata_path
+            for entry in self.registry
+            if entry.plugin is not None or self.registry.is_waiting(entry.candidate.key)
         )
 
     def problems(self, parsed: Parsed, *, typed: bool = False) -> tuple[Problem, ...]:
@@ -380,7 +428,7 @@ class Host:
         return self._checker.problems(parsed, typed=typed)
 
     async def health(self) -> Mapping[str, HealthReport]:
-        """Check the health of every active plugin now, and return the reports by name."""
+        """Check the health of every plugin that has started, and return the reports by name."""
         return await self._parts.policies.health.check_all()
 
     def on_record(self, callback: Callable[[Record], None]) -> Callable[[], None]:
@@ -407,14 +455,49 @@ class Host:
         return self._parts.watch.totals()
 
     async def commands(self) -> dict[str, ContributedCommand]:
-        """Return the click commands that plugins contribute, by name."""
+        """Start the plugins that contribute click commands, and return these by name."""
+        if self._activation is not None:
+            await self._activation.start_with_hook("qtforge_commands")
         return await self._contributions.commands()
+
+    def _activating(self, plugins: PluginLifecycle) -> Activation:
+        resolution = self.registry.resolution
+        self._offers = {one.key: read_offers(one) for one in resolution.accepted}
+        reasons = reasons_to_start(
+            resolution, self._offers, self._scope, is_shared=self.settings.has_shared_journal
+        )
+        return Activation(
+            self.registry,
+            plugins,
+            self.bus,
+            self._parts.wiring.settle,
+            self._offers,
+            reasons,
+            in_thread=self._scope == "watching",
+        )
+
+    def _declared_workflows(self) -> Iterator[Contribution]:
+        """Give the files of workflows that plugins declare, in hook order; none is imported."""
+        for one in self.registry.accepted[::-1]:
+            plugin, offers = self.registry[one.key].plugin, self._offers[one.key]
+            if plugin is not None:
+                files = declared_files(plugin)
+            elif offers.folder and self.registry.is_waiting(one.key):
+                declared = self.registry.resolution.declarations[one.key]
+                files = files_in(Path(offers.folder), declared.workflows)
+            else:
+                continue
+            author = Author(one.name, one.version)
+            for file in files:
+                yield Contribution(
+                    content=file, contributor=str(author), author=author, builtin=one.builtin
+                )
 
     async def _read_workflows(self) -> None:
         loaded = load_orchestrators(self._resolution, self._loader, self.settings)
         self._orchestrators = {**loaded, **await self._contributions.orchestrators(loaded)}
         self.catalog = Catalog(self._orchestrators)
-        self.catalog.add(await self._contributions.workflows())
+        self.catalog.add([*self._declared_workflows(), *await self._contributions.workflows()])
         self.catalog.add_folder(self.settings.config_path.parent / "workflows")
         self._checker = WorkflowChecker(
             self.catalog,
@@ -498,6 +581,8 @@ class Host:
         if self._durable is not None:
             # First: a run that executes still needs the bus and the plugins.
             await self._durable.supervisor.close()
+        if self._activation is not None:
+            await self._activation.close()
         if not await self.bus.drain(_DRAIN_S):
             _LOG.warning("some subscribers did not finish within %g s", _DRAIN_S)
         if self.nodes is not None:

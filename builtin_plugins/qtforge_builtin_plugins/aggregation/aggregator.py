@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,6 @@ from qtforge_sdk import (
     OperationError,
     Plugin,
     PluginContext,
-    hookimpl,
     operation,
 )
 
@@ -60,6 +59,7 @@ class AggregatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class DataAggregator(Plugin):
     """Merges, unites, intersects and computes statistics, on disk if memory does not suffice."""
 
+    workflows = ("data-aggregation.toml",)
     Config = AggregatorConfig
     config: AggregatorConfig
 
@@ -67,11 +67,6 @@ class DataAggregator(Plugin):
         """Keep the context, and limit the number of aggregations at once."""
         self._context = context
         self._turns = asyncio.Semaphore(self.config.at_once)
-
-    @hookimpl
-    def qtforge_workflows(self) -> Iterable[Path | str]:
-        """Return the path of ``data-aggregation``."""
-        return (Path(__file__).with_name("data-aggregation.toml"),)
 
     @operation("rows.aggregate")
     async def aggregate(self, request: AggregateRequest, context: OperationContext) -> Aggregated:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-
-from qtforge_sdk import Plugin, hookimpl
+from qtforge_sdk import Plugin
 
 __all__ = ["DocumentWorkflows"]
 
@@ -17,8 +14,4 @@ class DocumentWorkflows(Plugin):
     document and runs the pipeline for it.
     """
 
-    @hookimpl
-    def qtforge_workflows(self) -> Iterable[Path | str]:
-        """Return the definitions' paths."""
-        names = ("document-processing.toml", "document-routing.toml")
-        return tuple(Path(__file__).with_name(name) for name in names)
+    workflows = ("document-processing.toml", "document-routing.toml")

@@ -267,7 +267,7 @@ class RunClient(RunStore):
         """
         host = await self._parts.host()
         files = files or isinstance(workflow, Path)
-        return host.workflow(str(workflow), files=files, queued=queued)
+        return await host.started_workflow(str(workflow), files=files, queued=queued)
 
     async def check_input(self, workflow: Workflow, given: Mapping[str, Any]) -> None:
         """Check a run's input before the run is started.
@@ -563,7 +563,7 @@ class RunClient(RunStore):
         state = RunState.from_records(run_id, await durable.journal.records(run_id, limit=1))
         host = await self._parts.host()
         try:
-            workflow = host.workflow(state.workflow, files=False)
+            workflow = await host.started_workflow(state.workflow, files=False)
         except WorkflowNotFoundError:  # such as a file
             workflow = durable.engine.workflows.recorded(state)
         secrets = durable.engine.secrets_of(run_id)

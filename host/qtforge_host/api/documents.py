@@ -704,7 +704,16 @@ class Plugins(Versioned, frozen=True, kw_only=True):
 
 
 class PluginDetails(Versioned, frozen=True, kw_only=True):
-    """Everything known of one plugin without importing it."""
+    """Everything known of one plugin without importing it.
+
+    Attributes:
+        topics: What it answers or wraps.
+        subscriptions: The patterns of its subscribers.
+        hooks: The hooks of the host that it implements.
+        workflows: The files of its workflows, as names and patterns.
+        starts: When it starts: with the host, and why, or when something needs it; "" where it
+            may not start.
+    """
 
     name: str
     version: str
@@ -720,6 +729,11 @@ class PluginDetails(Versioned, frozen=True, kw_only=True):
     extras: list[str]
     config_file: str
     config_keys: list[str]
+    topics: list[str]
+    subscriptions: list[str]
+    hooks: list[str]
+    workflows: list[str]
+    starts: str
 
 
 class PluginCommand(Part, frozen=True, kw_only=True):

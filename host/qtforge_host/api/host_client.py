@@ -41,6 +41,7 @@ from qtforge_sdk.transport import Envelope
 from qtforge_sdk.validation import did_you_mean
 
 if TYPE_CHECKING:
+    from qtforge_host.app import Host
     from qtforge_host.runs.replay_check import Replayed, Replayer
 
 __all__ = ["HostClient"]
@@ -61,6 +62,7 @@ class HostClient:
     async def topics(self) -> Topics:
         """List the handlers of every topic, in the order in which they are tried."""
         host = await self._parts.host()
+        await host.start_offering()
         return Topics(
             handlers=[
                 msgspec.convert(each, HandlerRow, from_attributes=True)
@@ -129,8 +131,11 @@ class HostClient:
         return Published(topic=topic, delivered=done.delivered, dropped=done.dropped)
 
     async def health(self) -> HealthDocument:
-        """Check the health of every active plugin, and list the circuit breakers."""
-        host = await self._parts.host()
+        """Check the health of every active plugin, and list the circuit breakers.
+
+        A host that was started for this starts every plugin before.
+        """
+        host = await self._whole_host()
         reports = await host.health()
         breakers = BreakerFile(self._parts.settings.state_dir).all()
         return HealthDocument(
@@ -141,8 +146,8 @@ class HostClient:
         )
 
     async def plugins(self) -> Plugins:
-        """List the plugins of the running host."""
-        return plugins_of(await self._parts.host())
+        """List the plugins of the running host; one that was started for this starts all."""
+        return plugins_of(await self._whole_host())
 
     async def workflows(self) -> Workflows:
         """List every workflow, and whether it can run."""
@@ -165,6 +170,9 @@ class HostClient:
         """
         host = await self._parts.host()
         found = [host.catalog.find(name) for name in names]
+        for each in found:
+            if each.workflow is not None:  # their types are compared
+                await host.start_for(each.workflow)
         return Workflows(
             workflows=[workflow_row(each, host.problems(each, typed=True)) for each in found]
         )
@@ -279,6 +287,12 @@ class HostClient:
         found = unpack(archive, pause=False, file=file)
         replayer = await self._replayer()
         return _replay_row(await replayer.replay(found.run_id, found.decoded), file)
+
+    async def _whole_host(self) -> Host:
+        host = await self._parts.host()
+        if self._parts.is_own_host:
+            await host.start_all()
+        return host
 
     async def _replayer(self) -> Replayer:
         from qtforge_host.runs.replay_check import Replayer  # heavy, and only for this

@@ -29,6 +29,7 @@ class Parts:
     def __init__(self, settings: Settings, host: Host | None = None) -> None:
         self.settings = settings
         self._host = host
+        self._is_own_host = host is None
         self._durable: Durable | None = None
         self._journal: Journal | None = None
         self._stack = contextlib.AsyncExitStack()
@@ -39,8 +40,13 @@ class Parts:
         """The journal with what executes runs on it; None where that is not open."""
         return self._durable
 
+    @property
+    def is_own_host(self) -> bool:
+        """Whether these parts have started the host, or would: then it serves nobody else."""
+        return self._is_own_host
+
     async def host(self) -> Host:
-        """Return the host; its plugins have started."""
+        """Return the host; a plugin of a host that was started here starts when it is needed."""
         async with self._opening:
             return await self._opened_host()
 
@@ -61,7 +67,7 @@ class Parts:
             return self._journal
 
     async def durable(self) -> Durable:
-        """Return the journal with what executes runs on it; the plugins have started.
+        """Return the journal with what executes runs on it.
 
         Raises:
             StateDirectoryError: The state directory can't be used.
@@ -80,7 +86,8 @@ class Parts:
         if self._host is None:
             from qtforge_host.app import Host  # heavy: see above
 
-            self._host = await self._stack.enter_async_context(Host(self.settings))
+            host = Host(self.settings, scope="asked")
+            self._host = await self._stack.enter_async_context(host)
         return self._host
 
     async def _opened_durable(self) -> Durable:

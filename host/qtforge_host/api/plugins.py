@@ -9,7 +9,10 @@ import msgspec
 from qtforge_host.api.documents import PluginDetails, PluginProblem, PluginRow, Plugins
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate, Status
+from qtforge_host.plugins.declarations import UNKNOWN
+from qtforge_host.plugins.offers import read_offers
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
+from qtforge_host.plugins.start_reasons import reasons_to_start
 
 if TYPE_CHECKING:  # a listing imports nothing that runs a plugin
     from qtforge_host.app import Host
@@ -47,18 +50,44 @@ def plugins_in(resolution: Resolution) -> list[Candidate]:
     return sorted(found, key=lambda one: (one.name, one.distribution))
 
 
-def plugin_details(candidate: Candidate, status: Status, settings: Settings) -> PluginDetails:
-    """Return a plugin with its place, its requirements and its configuration."""
+def plugin_details(
+    candidate: Candidate, resolution: Resolution, settings: Settings
+) -> PluginDetails:
+    """Return a plugin with its place, its requirements, its configuration and what it offers."""
     said = settings.plugin(candidate.name)
+    offers = read_offers(candidate)
+    declared = resolution.declarations.get(candidate.key, UNKNOWN)
     return PluginDetails(
-        **msgspec.structs.asdict(plugin_row(candidate, status)),
+        **msgspec.structs.asdict(plugin_row(candidate, resolution.statuses[candidate.key])),
         entry_point=candidate.entry_point.value,
         location=str(candidate.location),
         requires=list(candidate.requires_dist),
         extras=list(candidate.extras),
         config_file=str(said.file) if said.config else "",
         config_keys=sorted(said.config),
+        topics=sorted(offers.topics),
+        subscriptions=sorted(offers.subscriptions),
+        hooks=list(offers.hooks),
+        workflows=list(declared.workflows),
+        starts=_starts(candidate, resolution, settings),
     )
+
+
+def _starts(candidate: Candidate, resolution: Resolution, settings: Settings) -> str:
+    """Return when a plugin starts, and why not later."""
+    if candidate.key not in resolution.needs:
+        return ""
+    if settings.bus:
+        return "with the host: other nodes may ask it ([host] bus)"
+    offers = {one.key: read_offers(one) for one in resolution.accepted}
+    is_shared = settings.has_shared_journal
+    asked = reasons_to_start(resolution, offers, "asked", is_shared=is_shared)
+    if candidate.key in asked:
+        return f"with the host: {asked[candidate.key]}"
+    watching = reasons_to_start(resolution, offers, "watching", is_shared=is_shared)
+    if candidate.key in watching:
+        return f"with serve and worker: {watching[candidate.key]}; else when something needs it"
+    return "when something needs it"
 
 
 def plugin_row(candidate: Candidate, status: Status) -> PluginRow:

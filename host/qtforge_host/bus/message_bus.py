@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import msgspec
@@ -70,16 +71,22 @@ class ConditionCompiler(Protocol):
     def __call__(self, source: str, names: Sequence[str], /) -> Predicate: ...
 
 
+async def _start_nothing(topic: str) -> None:
+    return None
+
+
 class LocalExchange:
     """The routes and mailboxes of this process."""
 
     def __init__(self) -> None:
         self.routes: dict[str, Route] = {}
+        self.incomplete: dict[str, Route] = {}  # of topics for which a plugin is not started yet
         self.mailboxes: list[Mailbox] = []
         self._audiences: dict[str, tuple[Mailbox, ...]] = {}
         self.nodes_trouble: Callable[[], BusUnavailableError | None] = _no_trouble
         self.left: dict[str, str] = {}  # topics that a plugin of this process leaves to others
         self.absent: Callable[[str], tuple[str, str] | None] = lambda topic: None
+        self.waiting = WaitingPlugins()
 
     # Not a coroutine of its own: every request would pass through one more.
     def request(
@@ -93,14 +100,28 @@ class LocalExchange:
         """
         route = self.routes.get(envelope.topic)
         if route is None:
+            if envelope.topic in self.waiting.topics:
+                return self._request_started(envelope, listener)
             raise self._no_handler(envelope.topic)
         only = route.only
         if only is not None and envelope.plugin is None:
             return only.call(envelope, envelope.payload, listener)
         return route.dispatch(envelope, listener)
 
+    async def _request_started(self, envelope: Envelope, listener: ProgressListener | None) -> Any:
+        """Start the plugins of a topic, then send a request; its time begins when they have."""
+        asked = time.monotonic()
+        await self.waiting.start_for(envelope.topic)
+        envelope.deadline += time.monotonic() - asked
+        route = self.routes.get(envelope.topic) or self.incomplete.get(envelope.topic)
+        if route is None:
+            raise self._no_handler(envelope.topic)
+        return await route.dispatch(envelope, listener)
+
     async def publish(self, topic: str, message: Any, message_id: str = "") -> Published:
         """Put a message into the mailbox of each matching subscriber."""
+        if self.waiting.subscribe_to(topic):
+            await self.waiting.start_audience(topic)
         audience = self._audiences.get(topic)
         if audience is None:
             audience = self._audience(topic)
@@ -150,7 +171,65 @@ class LocalExchange:
         if absent is not None:
             return NoHandlerError(topic, *absent)
         otherwise = "qtforge-host bus topics shows what can be asked"
-        return NoHandlerError(topic, "", did_you_mean(topic, self.routes, otherwise))
+        known = sorted({*self.routes, *self.waiting.topics})
+        return NoHandlerError(topic, "", did_you_mean(topic, known, otherwise))
+
+
+class WaitingPlugins:
+    """Plugins that are started when a request or a publication first needs them.
+
+    Args:
+        plugins: What each of them will answer, by its key.
+        patterns: What each of them subscribes to, by its key.
+        start_for: Starts the plugins of a topic.
+        start_audience: Starts the plugins that subscribe to a topic.
+
+    Attributes:
+        topics: The handlers that are expected of each topic, by the key of their plugin.
+        patterns: The patterns of all subscriptions that are expected.
+    """
+
+    def __init__(
+        self,
+        plugins: Mapping[str, Sequence[HandlerInfo]] = MappingProxyType({}),
+        patterns: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        start_for: Callable[[str], Awaitable[None]] = _start_nothing,
+        start_audience: Callable[[str], Awaitable[None]] = _start_nothing,
+    ) -> None:
+        self.start_for = start_for
+        self.start_audience = start_audience
+        self.topics: dict[str, dict[str, HandlerInfo]] = {}
+        self.patterns: frozenset[str] = frozenset()
+        self._topics_of = {key: {each.topic for each in found} for key, found in plugins.items()}
+        self._patterns_of = dict(patterns)
+        for key, found in plugins.items():
+            for each in sorted(
+                found, key=lambda each: each.wrapper
+            ):  # the operation, if there is one
+                self.topics.setdefault(each.topic, {}).setdefault(key, each)
+        self._join()
+
+    def subscribe_to(self, topic: str) -> bool:
+        """Return whether one of them subscribes to a topic."""
+        return bool(self.patterns) and any(matches(each, topic) for each in self.patterns)
+
+    def settle(self, key: str) -> list[str]:
+        """Take a plugin out; return the topics for which no other one is expected."""
+        complete = []
+        for topic in self._topics_of.pop(key, ()):
+            expected = self.topics[topic]
+            expected.pop(key, None)
+            if not expected:
+                del self.topics[topic]
+                complete.append(topic)
+        if self._patterns_of.pop(key, None):
+            self._join()
+        return complete
+
+    def _join(self) -> None:
+        self.patterns = frozenset(
+            each for patterns in self._patterns_of.values() for each in patterns
+        )
 
 
 class MessageBus:
@@ -308,7 +387,7 @@ class MessageBus:
 
     def patterns(self) -> set[str]:
         """Return the patterns of all subscriptions."""
-        return {mailbox.pattern for mailbox in self._local.mailboxes}
+        return {mailbox.pattern for mailbox in self._local.mailboxes} | self._local.waiting.patterns
 
     def add_relay(self, relay: Relay, *, shared: bool = False) -> Callable[[], None]:
         """Pass every publication on, before `publish` returns; return what ends that.
@@ -413,6 +492,47 @@ class MessageBus:
             self._compile_route(topic, policy_of)
         self.on_routes()
 
+    def expect(
+        self,
+        plugins: Mapping[str, Sequence[HandlerInfo]],
+        patterns: Mapping[str, Sequence[str]],
+        start_for: Callable[[str], Awaitable[None]],
+        start_audience: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """Let plugins start when they are first asked; called before any route is set.
+
+        Args:
+            plugins: What each of them will answer, by its key: topic, plugin and version, and
+                whether it is a wrapper.
+            patterns: What each of them subscribes to, by its key.
+            start_for: Starts the plugins of a topic; they need not be usable then.
+            start_audience: Starts the plugins that subscribe to a topic.
+        """
+        self._local.waiting = WaitingPlugins(plugins, patterns, start_for, start_audience)
+
+    def settle(self, key: str, policy_of: PolicyOf = lambda topic, handlers: None) -> None:
+        """Expect a plugin no more: it has started, or can't.
+
+        Args:
+            key: Its key, as in `expect`; one that is not expected is ignored.
+            policy_of: Returns the policy of a topic with that many handlers, or None.
+        """
+        for topic in self._local.waiting.settle(key):
+            self._compile_route(topic, policy_of)
+
+    def expected_topics(self) -> frozenset[str]:
+        """Return the topics that plugins will answer which are not started yet."""
+        return frozenset(
+            topic
+            for topic, found in self._local.waiting.topics.items()
+            if not all(each.wrapper for each in found.values())
+        )
+
+    async def start_for(self, topic: str) -> None:
+        """Start the plugins that answer a topic, where they are not started yet."""
+        if topic in self._local.waiting.topics:
+            await self._local.waiting.start_for(topic)
+
     def set_remote_handlers(
         self,
         handlers: Mapping[str, Sequence[RemoteHandler]],
@@ -508,6 +628,7 @@ class MessageBus:
             own = [each for each in own if each not in left]
             if left:
                 self._local.left[topic] = left[0].plugin
+        self._local.incomplete.pop(topic, None)
         if not own and not remote:
             self._local.routes.pop(topic, None)
             return
@@ -516,7 +637,11 @@ class MessageBus:
         if remote:
             answering = sorted([*answering, *remote], key=lambda each: each.rank)
         policy = policy_of(topic, len(answering))
-        self._local.routes[topic] = Route(topic, answering, wrappers, policy)
+        route = Route(topic, answering, wrappers, policy)
+        if topic in self._local.waiting.topics:
+            self._local.incomplete[topic] = route
+        else:
+            self._local.routes[topic] = route
 
     def observe(self, observers: Observers) -> None:
         """Replace the observing hooks; called when registrations change."""
@@ -557,18 +682,28 @@ class MessageBus:
         return [each.signature for each in own if plugin in (None, each.plugin)]
 
     def known_topics(self) -> Mapping[str, Sequence[HandlerInfo]]:
-        """Return each topic's handlers, those that this process leaves to others included."""
-        if not self._elsewhere:
-            return self.topics()
-        left = {
-            topic: [each.info for each in found if each.plugin in self._elsewhere]
-            for topic, found in self._handlers.items()
-        }
+        """Return each topic's handlers, those that this process leaves to others included.
+
+        Those of plugins that are not started yet are included too; of them topic, plugin and
+        version are known, and whether they are wrappers.
+        """
         known = self.topics()
-        return {
-            topic: [*known.get(topic, ()), *left.get(topic, ())]
-            for topic in sorted({*known, *(topic for topic, found in left.items() if found)})
-        }
+        if self._elsewhere:
+            left = {
+                topic: [each.info for each in found if each.plugin in self._elsewhere]
+                for topic, found in self._handlers.items()
+            }
+            known = {
+                topic: [*known.get(topic, ()), *left.get(topic, ())]
+                for topic in sorted({*known, *(topic for topic, found in left.items() if found)})
+            }
+        expected = self._local.waiting.topics
+        if not expected:
+            return known
+        found = {topic: list(each.values()) for topic, each in expected.items()}
+        for topic, handlers in found.items():
+            handlers += [each.info for each in self._handlers.get(topic, ())]
+        return dict(sorted({**known, **found}.items()))
 
     def statistics(self) -> Sequence[HandlerStatistics]:
         """Return the statistics of every handler and subscriber; see `qtforge_sdk.Bus`."""

@@ -58,7 +58,7 @@ def contributed(name: str, builtin: tuple[str, ...]) -> click.Command:
 async def _invoke(
     name: str, builtin: tuple[str, ...], arguments: list[str], session: Session
 ) -> Any:
-    async with Host(session.settings) as host:
+    async with Host(session.settings, scope="asked") as host:
         commands = await host.commands()
         found = commands.get(name)
         if found is None:

@@ -62,7 +62,7 @@ def info(session: Session, name: str, as_json: bool) -> None:
     """Show one plugin in detail. Does not import it."""
     resolution = resolve_installed(session.settings).resolution
     for candidate in _named(resolution, name):
-        details = plugin_details(candidate, resolution.statuses[candidate.key], session.settings)
+        details = plugin_details(candidate, resolution, session.settings)
         if as_json:
             print_json(details)
             continue
@@ -262,7 +262,7 @@ def commands(session: Session, as_json: bool) -> None:
     from qtforge_host.cli.output import run_async
 
     async def offered() -> dict[str, str]:
-        async with Host(session.settings) as host:
+        async with Host(session.settings, scope="asked") as host:
             found = await host.commands()
             return {name: _short_help(offered) for name, offered in found.items()}
 

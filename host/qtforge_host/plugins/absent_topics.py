@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.declarations import source_folder
-from qtforge_host.plugins.registry import Entry
+from qtforge_host.plugins.registry import Entry, Registry
 
 __all__ = ["AbsentTopics"]
 
@@ -25,23 +25,27 @@ class AbsentTopics:
     The sources are searched at the first question, and no plugin is imported.
 
     Args:
-        entries: Every plugin as it is after the start.
+        registry: Every plugin as it is.
     """
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        self._absent = [each for each in entries if each.status.state != "active"]
-        self._found: Mapping[str, Entry] | None = None
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._declared: dict[str, frozenset[str]] = {}  # by the plugin's key
 
     def reason(self, topic: str) -> tuple[str, str] | None:
         """Return why a topic is not answered, and how to fix it; None where that is not known."""
-        if self._found is None:
-            self._found = {
-                found: each for each in self._absent for found in _declared_by(each.candidate)
-            }
-        entry = self._found.get(topic)
-        if entry is None:
+        found: Entry | None = None
+        for each in self._registry:
+            key = each.candidate.key
+            if each.status.state == "active" or self._registry.is_waiting(key):
+                continue
+            if key not in self._declared:
+                self._declared[key] = frozenset(_declared_by(each.candidate))
+            if topic in self._declared[key]:
+                found = each
+        if found is None:
             return None
-        candidate, status = entry.candidate, entry.status
+        candidate, status = found.candidate, found.status
         name = f"{candidate.name} {candidate.version}"
         return f"{name} does, but is {status.state}: {status.reason}", status.fix
 

@@ -1,4 +1,4 @@
-"""Read a plugin's ``requires``, ``after`` and ``placement`` from its source, without importing it.
+"""Read what a plugin declares, such as ``requires``, from its source, without importing it.
 
 Only literals can be read; the SDK demands literals. A declaration that can't be read is unknown,
 and is checked again when the plugin has been imported.
@@ -10,7 +10,7 @@ import ast
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from os.path import isdir
 from pathlib import Path
@@ -21,21 +21,30 @@ import msgspec
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_sdk.placement import ANY_NODE, ONE_NODE
 
-__all__ = ["UNKNOWN", "Declarations", "declared_by", "read_declarations", "source_folder"]
+__all__ = [
+    "UNKNOWN",
+    "ClassSource",
+    "Declarations",
+    "declared_by",
+    "find_class",
+    "read_declarations",
+    "source_folder",
+]
 
-_FIELDS: Final = ("requires", "after")
+_FIELDS: Final = ("requires", "after", "workflows")
 _PLACEMENT: Final = "placement"
-_ASSIGNMENT = re.compile(rb"^[ \t]+(?:requires|after|placement)\b[^=\n]*=", re.MULTILINE)
+_ASSIGNMENT = re.compile(rb"^[ \t]+(?:requires|after|workflows|placement)\b[^=\n]*=", re.MULTILINE)
 _MAX_HOPS: Final = 4
 _MAX_SOURCE_BYTES: Final = 1 << 20
 
 
 class Declarations(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plugin declares about other plugins.
+    """What a plugin declares about other plugins, and the files of its workflows.
 
     Attributes:
         requires: Requirement texts, such as ``document-storage >= 1.0.0``.
         after: Plugin names.
+        workflows: Patterns of TOML files, relative to the folder of the plugin's module.
         placement: Whether any node answers with it, or one alone.
         known: False when they could not be read; then the tuples are empty.
         problem: Why a declaration can't be used, or "".
@@ -43,6 +52,7 @@ class Declarations(msgspec.Struct, frozen=True, kw_only=True):
 
     requires: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    workflows: tuple[str, ...] = ()
     placement: str = ANY_NODE
     known: bool = True
     problem: str = ""
@@ -65,28 +75,74 @@ def read_declarations(candidate: Candidate) -> Declarations:
         `UNKNOWN` when there is no source (a zip file, an extension module), when the class is
         not found in it, or when a value is not a literal.
     """
+    found = find_class(candidate, _declares_nothing)
+    if found is None:
+        return UNKNOWN
+    return Declarations() if found.definition is None else _declarations_in(found.definition)
+
+
+class ClassSource(msgspec.Struct, frozen=True, kw_only=True):
+    """The source of a plugin's class.
+
+    Attributes:
+        path: The file that defines the class.
+        name: The name of the class there.
+        files: Every file that was read to find it, as they are on the disk.
+        module: That file; None where it was not parsed.
+        definition: The class; None where the file was not parsed.
+    """
+
+    path: Path
+    name: str
+    files: tuple[Path, ...]
+    module: ast.Module | None = None
+    definition: ast.ClassDef | None = None
+
+
+def find_class(
+    candidate: Candidate, is_enough: Callable[[str, bytes], bool] = lambda name, text: False
+) -> ClassSource | None:
+    """Return the source of the class that a candidate's entry point names.
+
+    Args:
+        candidate: The candidate.
+        is_enough: Given a name and the text of a file, tells that the file defines the class and
+            need not be parsed.
+
+    Returns:
+        None when there is no source (a zip file, an extension module), or when the class is not
+        found in it.
+    """
     module, _, attribute = candidate.entry_point.value.partition("[")[0].partition(":")
     module, attribute = module.strip(), attribute.strip()
     if not attribute or "." in attribute:
-        return UNKNOWN
+        return None
+    files: list[Path] = []
     for _ in range(_MAX_HOPS):
         source = _source(module, candidate.location)
         if source is None:
-            return UNKNOWN
+            return None
         path, text = source
-        defined = re.search(rb"^class[ \t]+%b\b" % re.escape(attribute).encode(), text, re.M)
-        if defined and not _ASSIGNMENT.search(text):
-            return Declarations()
+        files.append(path)
+        if is_enough(attribute, text):
+            return ClassSource(path=path, name=attribute, files=tuple(files))
         tree = _parse(text)
         if tree is None:
-            return UNKNOWN
+            return None
         found = _class_or_import(tree, attribute)
         if isinstance(found, ast.ClassDef):
-            return _declarations_in(found)
+            return ClassSource(
+                path=path, name=attribute, files=tuple(files), module=tree, definition=found
+            )
         if found is None:
-            return UNKNOWN
+            return None
         module, attribute = _imported(found, module, attribute, path.name == "__init__.py")
-    return UNKNOWN
+    return None
+
+
+def _declares_nothing(name: str, text: bytes) -> bool:
+    defined = re.search(rb"^class[ \t]+%b\b" % re.escape(name).encode(), text, re.M)
+    return defined is not None and not _ASSIGNMENT.search(text)
 
 
 def source_folder(candidate: Candidate) -> Path | None:
@@ -224,4 +280,9 @@ def _declarations(values: Mapping[str, object]) -> Declarations:
     if placement != ANY_NODE and placement != ONE_NODE:
         problem = f"'{_PLACEMENT}' must be '{ANY_NODE}' or '{ONE_NODE}', not {placement!r:.80}"
         return Declarations(problem=problem)
-    return Declarations(requires=texts["requires"], after=texts["after"], placement=placement)
+    return Declarations(
+        requires=texts["requires"],
+        after=texts["after"],
+        workflows=texts["workflows"],
+        placement=placement,
+    )

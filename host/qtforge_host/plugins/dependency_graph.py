@@ -24,10 +24,12 @@ class DependencyOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         order: The keys of the plugins that can start, requirements first.
+        needs: Key of each of them to the keys of those that start before it.
         rejected: Key to status of all others, including those rejected before.
     """
 
     order: tuple[str, ...]
+    needs: Mapping[str, Sequence[str]]
     rejected: Mapping[str, Status]
 
 
@@ -50,7 +52,8 @@ def resolve_dependencies(
     solver.reject_unmet()
     solver.reject_cycles()
     solver.spread_rejections()
-    return DependencyOrder(order=solver.order(), rejected=solver.rejected)
+    needs = solver.needs()
+    return DependencyOrder(order=_sorted(needs), needs=needs, rejected=solver.rejected)
 
 
 class _Solver:
@@ -109,8 +112,8 @@ class _Solver:
                     self.rejected[key] = self._skipped_status(key)
                     changed = True
 
-    def order(self) -> tuple[str, ...]:
-        """Return the remaining keys, requirements first, otherwise by key."""
+    def needs(self) -> dict[str, list[str]]:
+        """Return the remaining keys, each with those of the plugins that start before it."""
         edges: dict[str, list[str]] = {
             key: list(self._edges.get(key, ()))
             for key in sorted(self._plugins)
@@ -121,14 +124,7 @@ class _Solver:
                 # It is ignored where it contradicts a requirement or an earlier ``after``.
                 if other in edges and other != key and not _reaches(edges, other, key):
                     edges[key].append(other)
-        sorter = TopologicalSorter(edges)
-        sorter.prepare()
-        ordered: list[str] = []
-        while sorter.is_active():
-            ready = sorted(sorter.get_ready())
-            ordered.extend(ready)
-            sorter.done(*ready)
-        return tuple(ordered)
+        return edges
 
     def _connect(self, key: str) -> Status | None:
         """Resolve a plugin's requirements to other plugins; return a status when one can't be."""
@@ -213,6 +209,18 @@ class _Solver:
             reason=f"plugins require each other: {' → '.join([*names, names[0]])}",
             fix=f"pip uninstall {first.distribution}, or tell its author",
         )
+
+
+def _sorted(edges: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return the keys, requirements first, otherwise by key."""
+    sorter = TopologicalSorter(edges)
+    sorter.prepare()
+    ordered: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        ordered.extend(ready)
+        sorter.done(*ready)
+    return tuple(ordered)
 
 
 def _path(edges: Mapping[str, Sequence[str]], starts: Sequence[str], end: str) -> list[str] | None:

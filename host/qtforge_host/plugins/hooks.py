@@ -113,16 +113,23 @@ class Hooks:
 
     def __init__(self) -> None:
         self._marks: Final[dict[int, AnyMark]] = {}  # by the plugin's id
+        self._positions: Final[dict[int, int]] = {}  # by the plugin's id
+        self._last = -1  # the highest of them
+        self._is_in_order = True  # whether plugins were registered in the order of their positions
         self._manager: Final = _Manager(PROJECT)
         self._manager.add_hookspecs(HookSpecs)
 
-    def register(self, plugin: object, name: str, mark: AnyMark = UNMARKED) -> None:
+    def register(
+        self, plugin: object, name: str, mark: AnyMark = UNMARKED, position: int | None = None
+    ) -> None:
         """Register a plugin under ``<distribution>:<entry point>``.
 
         Args:
             plugin: The plugin.
             name: Its name here.
             mark: Marks that its hooks are called.
+            position: Its place in the hook order, among those of the others: a plugin that is
+                registered late has the place that it would have had. None for the last.
 
         Raises:
             PluginError: ``plugin.invalid_hook``: a hook takes arguments that do not exist,
@@ -133,12 +140,18 @@ class Hooks:
         except (pluggy.PluginValidationError, ValueError) as error:
             raise PluginError(name, "plugin.invalid_hook", str(error)) from error
         self._marks[id(plugin)] = mark
+        if position is None:
+            position = self._last + 1
+        self._is_in_order = self._is_in_order and position > self._last
+        self._positions[id(plugin)] = position
+        self._last = max(self._last, position)
 
     def unregister(self, plugin: object) -> None:
         """Unregister a plugin's hooks; a plugin that is not registered is ignored."""
         if id(plugin) in self._manager.implementations:
             self._manager.unregister(plugin)
             self._marks.pop(id(plugin), None)
+            self._positions.pop(id(plugin), None)
 
     @property
     def relay(self) -> Any:
@@ -163,14 +176,13 @@ class Hooks:
 
     def collect(self, hook: str) -> Iterator[tuple[object, Callable[[], Any]]]:
         """Yield each plugin that implements a hook without arguments, and a call of it."""
-        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+        for implementation in self._called(hook):
             yield implementation.plugin, functools.partial(self._marked, implementation)
 
     def observer(self, hook: str) -> Callable[..., None] | None:
         """Return a function that calls every implementation and never raises; None without any."""
         implementations = [
-            (each, self._marks.get(id(each.plugin), UNMARKED))
-            for each in reversed(getattr(self._manager.hook, hook).get_hookimpls())
+            (each, self._marks.get(id(each.plugin), UNMARKED)) for each in self._called(hook)
         ]
         if not implementations:
             return None
@@ -229,8 +241,7 @@ class Hooks:
         caller = getattr(self._manager.hook, topic, None)
         if caller is None or caller.has_spec():  # a hook of the host: every plugin has some
             return ()
-        found: list[object] = caller.get_hookimpls()
-        return found[::-1]
+        return self._called(topic)
 
     def subscribers(self, plugin: object) -> list[SubscriberHook]:
         """Return the subscribers of one plugin."""
@@ -240,6 +251,25 @@ class Hooks:
             if spec is not None and name.startswith(PUBLISH_PREFIX):
                 found.append(SubscriberHook(spec=spec, method=implementation.function))
         return found
+
+    def _called(self, hook: str) -> list[pluggy.HookImpl]:
+        """Return the implementations of a hook in calling order."""
+        found: list[pluggy.HookImpl] = getattr(self._manager.hook, hook).get_hookimpls()[::-1]
+        if not self._is_in_order:
+            found.sort(key=self._place)
+        return found
+
+    def _place(self, implementation: pluggy.HookImpl) -> tuple[bool, int, int]:
+        """Return where pluggy would call an implementation, had its plugin come in its order.
+
+        Wrappers come first. Of either, those marked ``tryfirst`` come before the others, and those
+        marked ``trylast`` after them: of these the earliest plugin comes first, otherwise the
+        latest.
+        """
+        rank = 0 if implementation.tryfirst else 2 if implementation.trylast else 1
+        position = self._positions.get(id(implementation.plugin), 0)
+        is_wrapper = implementation.wrapper or implementation.hookwrapper
+        return not is_wrapper, rank, position if rank == 2 else -position
 
     def _marked(self, implementation: pluggy.HookImpl) -> Any:
         with self._marks.get(id(implementation.plugin), UNMARKED):

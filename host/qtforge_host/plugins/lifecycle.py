@@ -11,7 +11,7 @@ import asyncio
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from qtforge_host.cancellation import DeadlineExceeded, run_or_leave
@@ -21,7 +21,9 @@ from qtforge_host.installed import InstalledDistribution
 from qtforge_host.plugin_code import description_of, discard_awaitable, explain, is_interruption
 from qtforge_host.plugins.candidates import Candidate, Status
 from qtforge_host.plugins.hooks import Hooks
+from qtforge_host.plugins.load_outcome import LoadOutcome
 from qtforge_host.plugins.loading import PluginLoader
+from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.registry import Entry, Registry
 from qtforge_host.plugins.wiring import Wired, Wiring
 from qtforge_host.policies.health import HealthMonitor
@@ -35,7 +37,7 @@ _UNMET: Final = "plugin.unmet"
 
 
 class PluginLifecycle:
-    """Starts the accepted plugins of a registry, and stops them in reverse order.
+    """Starts accepted plugins of a registry, and stops them in reverse order.
 
     Args:
         registry: Holds state and phase of each plugin; updated at every step.
@@ -44,6 +46,8 @@ class PluginLifecycle:
         health: Checks each running plugin.
         context_of: Makes the context that a plugin's start receives.
         settings: The timeouts of import, start and stop.
+        loader: Imports them.
+        memory: Receives the failures and successes.
         marks: Notes whose code is in progress.
     """
 
@@ -55,8 +59,13 @@ class PluginLifecycle:
         health: HealthMonitor,
         context_of: Callable[[Candidate], PluginContext],
         settings: Settings,
+        loader: PluginLoader,
+        memory: FailureMemory,
         marks: CodeMarks | None = None,
     ) -> None:
+        self._loader = loader
+        self._memory = memory
+        self._loading = asyncio.Lock()
         self._marks = marks or CodeMarks()
         self._registry = registry
         self._hooks = hooks
@@ -67,13 +76,38 @@ class PluginLifecycle:
         self._running: list[str] = []  # keys, in the order of their start
         self._versions: dict[str, str] | None = None  # of those; None when they have changed
 
-    async def start_all(self, loader: PluginLoader) -> None:
-        """Import and start every accepted plugin, requirements first."""
-        outcome = loader.load(
-            self._registry.accepted, import_timeout_s=self._settings.import_timeout_s
-        )
-        for key in self._registry.absorb(outcome):
-            await self._start(key)
+    async def start(
+        self,
+        keys: Collection[str],
+        settled: Callable[[str], None] = lambda key: None,
+        *,
+        in_thread: bool = False,
+    ) -> None:
+        """Import and start accepted plugins, requirements first.
+
+        Args:
+            keys: The plugins; none of them was imported yet.
+            settled: Called with the key of each one that was imported, once it runs or has failed.
+            in_thread: Whether the event loop continues while they are imported. Meanwhile the
+                whole process prints to standard error.
+        """
+        async with self._loading:
+            wanted = [each for each in self._registry.accepted if each.key in keys]
+            if in_thread:
+                outcome = await asyncio.to_thread(self._load, wanted)
+            else:
+                outcome = self._load(wanted)
+            ready = self._registry.absorb(outcome)
+            self._versions = None
+        position = {one.key: number for number, one in enumerate(self._registry.accepted)}
+        for key in ready:
+            if key in keys:
+                await self._start(key, position[key])
+                settled(key)
+        self._registry.remember(self._memory)
+
+    def _load(self, wanted: Sequence[Candidate]) -> LoadOutcome:
+        return self._loader.load(wanted, import_timeout_s=self._settings.import_timeout_s)
 
     async def stop_all(self) -> None:
         """Stop every running plugin, the last one started first."""
@@ -81,13 +115,17 @@ class PluginLifecycle:
             await self._stop(key)
 
     def versions(self) -> dict[str, str]:
-        """Return name and version of every running plugin, in the order of their start."""
+        """Return name and version of every plugin that runs, or starts when it is needed."""
         if self._versions is None:  # each run that is resumed asks
-            running = (self._registry[key].candidate for key in self._running)
-            self._versions = {candidate.name: candidate.version for candidate in running}
+            usable = (
+                one
+                for one in self._registry.accepted
+                if self._registry[one.key].phase == "running" or self._registry.is_waiting(one.key)
+            )
+            self._versions = {one.name: one.version for one in usable}
         return dict(self._versions)
 
-    async def _start(self, key: str) -> None:
+    async def _start(self, key: str, position: int) -> None:
         if self._registry[key].phase != "loaded":
             return  # a plugin that it requires has failed meanwhile
         try:
@@ -99,7 +137,7 @@ class PluginLifecycle:
         wired = _wired(entry)
         started = False
         try:
-            self._hooks.register(entry.plugin, key, self._mark(entry, "hook"))
+            self._hooks.register(entry.plugin, key, self._mark(entry, "hook"), position)
             self._wiring.prepare(wired)
             context, timeout_s = self._context_of(entry.candidate), self._settings.start_timeout_s
             with self._mark(entry, "start"):
@@ -123,6 +161,7 @@ class PluginLifecycle:
 
     async def _fail(self, key: str, status: Status) -> None:
         """Mark a plugin as failed, and stop the running plugins that require it."""
+        self._versions = None
         self._disconnect(self._registry[key].plugin)
         for dependent in self._registry.fail(key, status):
             await self._stop(dependent)

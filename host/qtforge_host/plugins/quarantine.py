@@ -24,7 +24,9 @@ FILE_NAME: Final = "plugin-failures.json"
 _LOCK_TIMEOUT_S: Final = 2.0
 _WATCHED: Final = ("entry_points.txt", "METADATA", "RECORD")
 # The fingerprint changes only with a reinstall, and these can be fixed in the configuration.
-_NOT_REMEMBERED: Final = frozenset({"plugin.invalid_config", "plugin.invalid_requirement"})
+_NOT_REMEMBERED: Final = frozenset(
+    {"plugin.invalid_config", "plugin.invalid_requirement", "plugin.replaced"}
+)
 
 logger = logging.getLogger(__name__)
 

@@ -58,7 +58,7 @@ class Registry:
     def __init__(self, resolution: Resolution, settings: Settings) -> None:
         self._resolution = resolution
         self._settings = settings
-        self._failed: dict[str, Status] = {}  # during this start
+        self._failed: dict[str, Status] = {}  # and not remembered yet
         self._entries = {
             candidate.key: Entry(candidate=candidate, status=resolution.statuses[candidate.key])
             for candidate in resolution.candidates
@@ -76,6 +76,20 @@ class Registry:
         for key in sorted(self._entries.keys() - set(in_order)):
             yield self._entries[key]
 
+    def is_waiting(self, key: str) -> bool:
+        """Return whether a plugin may start, and was not needed until now."""
+        return self._entries[key].phase == "unloaded" and key in self._resolution.needs
+
+    def needed_with(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """Return the plugins that wait among some, and those that start before them, in order."""
+        found, open_keys = set[str](), list(keys)
+        while open_keys:
+            key = open_keys.pop()
+            if key not in found and self.is_waiting(key):
+                found.add(key)
+                open_keys.extend(self._resolution.needs.get(key, ()))
+        return tuple(one.key for one in self.accepted if one.key in found)
+
     def named(self, name: str) -> tuple[Entry, ...]:
         """Return the entries with a plugin name, by distribution; several in a conflict."""
         return tuple(
@@ -83,6 +97,11 @@ class Registry:
             for key in sorted(self._entries)
             if self._entries[key].candidate.name == name
         )
+
+    @property
+    def resolution(self) -> Resolution:
+        """Which plugins may load, as far as that is known now."""
+        return self._resolution
 
     @property
     def accepted(self) -> tuple[Candidate, ...]:
@@ -165,9 +184,10 @@ class Registry:
         return found
 
     def remember(self, failures: FailureMemory) -> None:
-        """Write the failures and successes of this start to the memory of failures."""
+        """Write the failures since the last call, and the successes, to the memory of failures."""
+        failed, self._failed = self._failed, {}
         failures.update(
-            failed=[(self._entries[key].candidate, one) for key, one in self._failed.items()],
+            failed=[(self._entries[key].candidate, one) for key, one in failed.items()],
             succeeded=[one.candidate for one in self._entries.values() if one.phase == "running"],
         )
 
@@ -182,7 +202,7 @@ class Registry:
         if not entries:
             return f"no plugin '{requirement.name}' is installed", "pip install what provides it"
         for entry in entries:
-            if entry.status.state == "active":
+            if entry.status.state == "active" or self.is_waiting(entry.candidate.key):
                 version = entry.candidate.version
                 if satisfies(version, requirement):
                     return None

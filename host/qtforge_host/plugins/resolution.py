@@ -60,6 +60,7 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
         rejected: Key to status of every candidate, of any group, that may not load.
         statuses: Key to the status in listings, of every candidate of every group. Here a
             plugin whose last start failed is ``broken``, and plugins that require it ``unmet``.
+        needs: Key of each accepted plugin to the keys of those that start before it.
     """
 
     candidates: tuple[Candidate, ...]
@@ -67,7 +68,18 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[Candidate, ...]
     rejected: Mapping[str, Status]
     statuses: Mapping[str, Status]
+    needs: Mapping[str, Sequence[str]]
     _inputs: _Inputs
+
+    @property
+    def declarations(self) -> Mapping[str, Declarations]:
+        """Key to what each plugin declares that was not rejected before its source was read."""
+        return self._inputs.declarations
+
+    @property
+    def remembered(self) -> Mapping[str, Status]:
+        """Key to the failure of each accepted plugin whose last start failed."""
+        return self._inputs.remembered
 
 
 def resolve(
@@ -159,6 +171,7 @@ def _resolution(candidates: tuple[Candidate, ...], inputs: _Inputs) -> Resolutio
         ),
         rejected=actual.rejected,
         statuses={key: shown.rejected.get(key, READY) for key in by_key},
+        needs=actual.needs,
         _inputs=inputs,
     )
 

@@ -175,6 +175,10 @@ class Wiring:
             self._handlers.pop(key, None)
         self._compile(self._hooks_of.pop(id(plugin), ()))
 
+    def settle(self, key: str) -> None:
+        """Expect a plugin no more: it has started, or can't; see `MessageBus.expect`."""
+        self._bus.settle(key, self._policy_of)
+
     def _compile(self, hooks: Sequence[str]) -> None:
         """Compile the routes of some hooks again from pluggy's order.
 

@@ -518,9 +518,10 @@ class StepRequester:
     def topics(self) -> frozenset[str]:
         """Return the topics that a handler answers now; wrappers alone don't."""
         found = self._bus.topics()
-        return frozenset(
+        answered = {
             topic for topic, handlers in found.items() if not all(each.wrapper for each in handlers)
-        )
+        }
+        return self._bus.expected_topics().union(answered)
 
     async def request(self, request: StepRequest, listener: ProgressListener, /) -> Answer:
         """Return the answer, and the plugin and version that gave it.
@@ -528,6 +529,7 @@ class StepRequester:
         Raises:
             QtForgeError: As `MessageBus.send`.
         """
+        await self._bus.start_for(request.topic)  # which takes none of the step's time
         secrets = request.secrets
         message = secrets.fill(request.message) if secrets.any_referred else request.message
         envelope = Envelope(

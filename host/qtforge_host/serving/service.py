@@ -68,7 +68,8 @@ class Service:
         self.settings = settings
         self.options = options
         self.counts = counts
-        self.host = Host(settings, marks, Answering(name=options.node, grace_s=options.grace_s))
+        answering = Answering(name=options.node, grace_s=options.grace_s)
+        self.host = Host(settings, marks, answering, scope="watching")
         self.client: RunClient
         self.durable: Durable
         self.streams: Streams

@@ -21,6 +21,7 @@ from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.load_outcome import Loaded
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
+from qtforge_host.plugins.workflow_files import declared_files
 from qtforge_host.workflows.catalog import Catalog, Contribution, located
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Orchestrator
@@ -165,7 +166,10 @@ def _workflows(loaded: Loaded, kinds: dict[str, Orchestrator[Any]]) -> list[Work
     catalog = Catalog(kinds)
     catalog.add(
         Contribution(content=located(content, loaded.plugin), contributor=loaded.candidate.name)
-        for content in hooks.call_one(loaded.plugin, "qtforge_workflows") or ()
+        for content in (
+            *declared_files(loaded.plugin),
+            *(hooks.call_one(loaded.plugin, "qtforge_workflows") or ()),
+        )
         if isinstance(content, str | Path | PythonWorkflow)
     )
     return [parsed.workflow for parsed in catalog.all() if parsed.workflow is not None]

@@ -17,6 +17,7 @@ from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_host.plugin_code import Author
 from qtforge_host.plugins.extensions import add_orchestrator
 from qtforge_host.plugins.loading import has_hooks
+from qtforge_host.plugins.workflow_files import declared_files
 from qtforge_host.runs.engine import RunIds
 from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
@@ -567,7 +568,8 @@ class WorkflowKit:
         hooks = self._bench.parts.hooks
         for kind in hooks.call_one(plugin, "qtforge_orchestrators") or ():
             add_orchestrator(self._kinds, kind(), Author(name, version))
-        contents = list(hooks.call_one(plugin, "qtforge_workflows") or ())
+        offered = hooks.call_one(plugin, "qtforge_workflows") or ()
+        contents = [*declared_files(plugin), *offered]
         self._catalog.add(
             Contribution(
                 content=located(content, plugin),

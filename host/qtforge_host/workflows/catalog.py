@@ -35,6 +35,7 @@ __all__ = [
     "Catalog",
     "Contribution",
     "PythonOrchestrator",
+    "folder_of",
     "located",
     "read_file",
     "read_header",
@@ -257,8 +258,14 @@ def located(content: str | Path | PythonWorkflow, plugin: object) -> str | Path 
         content = Path(content)
     if not isinstance(content, Path) or content.is_absolute():
         return content
+    folder = folder_of(plugin)
+    return content if folder is None else folder / content
+
+
+def folder_of(plugin: object) -> Path | None:
+    """Return the folder of an imported plugin's module; None where it has no file."""
     file = getattr(sys.modules.get(type(plugin).__module__), "__file__", None)
-    return content if file is None else Path(file).parent / content
+    return None if file is None else Path(file).parent
 
 
 def read_file(path: Path, orchestrators: Mapping[str, Orchestrator[Any]]) -> Parsed:

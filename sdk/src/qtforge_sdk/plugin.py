@@ -86,6 +86,9 @@ class Plugin:
         requires: Plugins that must be active, with PEP 440 specifiers, such as
             ``"document-storage >= 1.0.0"``. A literal: the host reads it without importing.
         after: Plugins that start before this one, where they are present. A literal too.
+        workflows: The TOML files of the workflows that it contributes, as names or patterns such as
+            ``"*.toml"``, in the folder of its module. A literal too, so that the definitions are
+            read without importing the plugin.
         placement: ``"one node"`` where it keeps data in ``data_dir`` that all nodes are to see: of
             several nodes, one answers with it. ``"any node"`` otherwise. A literal too.
         Config: The type of the plugin's configuration table; None if it takes none.
@@ -94,6 +97,7 @@ class Plugin:
 
     requires: ClassVar[Sequence[str]] = ()
     after: ClassVar[Sequence[str]] = ()
+    workflows: ClassVar[Sequence[str]] = ()
     placement: ClassVar[str] = ANY_NODE
     Config: ClassVar[type | None] = None
     config: Any = None

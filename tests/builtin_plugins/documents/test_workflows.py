@@ -6,12 +6,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from qtforge_builtin_plugins.documents import workflows
 from qtforge_builtin_plugins.documents.messages import RoutingAnalysis
 from qtforge_builtin_plugins.documents.workflows import DocumentWorkflows
 
 
 def definitions() -> dict[str, dict[str, Any]]:
-    texts = [Path(path).read_text("utf-8") for path in DocumentWorkflows().qtforge_workflows()]
+    folder = Path(workflows.__file__).parent
+    texts = [(folder / name).read_text("utf-8") for name in DocumentWorkflows.workflows]
     return {definition["name"]: definition for definition in map(tomllib.loads, texts)}
 
 

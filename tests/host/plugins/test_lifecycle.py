@@ -12,6 +12,7 @@ from qtforge_host.app import HostParts
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.lifecycle import PluginLifecycle
 from qtforge_host.plugins.loading import PluginLoader
+from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.registry import Registry
 from qtforge_sdk import PluginContext
 from qtforge_sdk.errors import NoHandlerError
@@ -71,6 +72,8 @@ class Case:
             self.parts.policies.health,
             self._context,
             site.settings,
+            PluginLoader(),
+            FailureMemory(site.settings.state_dir),
         )
 
     def _context(self, candidate: Candidate) -> PluginContext:
@@ -94,7 +97,7 @@ class Case:
         """Start all plugins, do something, and stop them."""
 
         async def scenario() -> None:
-            await self.lifecycle.start_all(PluginLoader())
+            await self.lifecycle.start([one.key for one in self.registry.accepted])
             try:
                 if inner is not None:
                     await inner()

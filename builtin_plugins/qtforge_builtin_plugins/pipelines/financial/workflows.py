@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-
-from qtforge_sdk import Plugin, hookimpl
+from qtforge_sdk import Plugin
 
 __all__ = ["FinancialPipeline"]
 
@@ -13,7 +10,4 @@ __all__ = ["FinancialPipeline"]
 class FinancialPipeline(Plugin):
     """Contributes ``financial_processing_pipeline``: check, store, record in the audit trail."""
 
-    @hookimpl
-    def qtforge_workflows(self) -> Iterable[Path | str]:
-        """Return the definition's path."""
-        return (Path(__file__).with_name("financial_processing_pipeline.toml"),)
+    workflows = ("financial_processing_pipeline.toml",)

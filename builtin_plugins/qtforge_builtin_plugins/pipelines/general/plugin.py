@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -17,7 +16,7 @@ from qtforge_builtin_plugins.pipelines.general.messages import (
     TagRequest,
     Tags,
 )
-from qtforge_sdk import OperationContext, Plugin, hookimpl, operation
+from qtforge_sdk import OperationContext, Plugin, operation
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.documents.analysis.language import Language
@@ -42,13 +41,9 @@ class GeneralPipeline(Plugin):
     They run in a worker process, as everything that reads untrusted text.
     """
 
+    workflows = ("general_processing_pipeline.toml",)
     Config = GeneralConfig
     config: GeneralConfig
-
-    @hookimpl
-    def qtforge_workflows(self) -> Iterable[Path | str]:
-        """Return the definition's path."""
-        return (Path(__file__).with_name("general_processing_pipeline.toml"),)
 
     @operation("document.summarize", execution="process", trylast=True)
     def summarize(self, request: SummarizeRequest) -> Summary:

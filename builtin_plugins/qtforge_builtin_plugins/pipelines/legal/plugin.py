@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -15,7 +14,7 @@ from qtforge_builtin_plugins.pipelines.legal.messages import (
     RedactedDocument,
     RedactRequest,
 )
-from qtforge_sdk import OperationContext, OperationError, Plugin, hookimpl, operation
+from qtforge_sdk import OperationContext, OperationError, Plugin, operation
 
 if TYPE_CHECKING:
     from qtforge_builtin_plugins.documents.analysis.language import Language
@@ -41,13 +40,9 @@ class LegalPipeline(Plugin):
     Both run in a worker process, since they examine every character of the text.
     """
 
+    workflows = ("legal_processing_pipeline.toml",)
     Config = LegalConfig
     config: LegalConfig
-
-    @hookimpl
-    def qtforge_workflows(self) -> Iterable[Path | str]:
-        """Return the definition's path."""
-        return (Path(__file__).with_name("legal_processing_pipeline.toml"),)
 
     @operation("compliance.check", execution="process", trylast=True)
     def check(self, request: ComplianceRequest, context: OperationContext) -> ComplianceReport:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-
-from qtforge_sdk import Plugin, hookimpl
+from qtforge_sdk import Plugin
 
 __all__ = ["TechnicalPipeline"]
 
@@ -13,7 +10,4 @@ __all__ = ["TechnicalPipeline"]
 class TechnicalPipeline(Plugin):
     """Contributes ``technical_processing_pipeline``: code, diagrams, store."""
 
-    @hookimpl
-    def qtforge_workflows(self) -> Iterable[Path | str]:
-        """Return the definition's path."""
-        return (Path(__file__).with_name("technical_processing_pipeline.toml"),)
+    workflows = ("technical_processing_pipeline.toml",)
