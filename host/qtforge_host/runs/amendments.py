@@ -352,6 +352,10 @@ class Amendments:
         """The definition as it is now."""
         return self._workflow.definition
 
+    def read(self, document: Any) -> Definition:
+        """Return the definition of a document that a record holds."""
+        return msgspec.convert(document, self._workflow.orchestrator.definition_type)
+
     def accepts(self, state: Any) -> tuple[str, ...] | None:
         """Return the events that a checkpoint's state accepts with the present definition."""
         return accepted_events(self._workflow, state)
@@ -421,6 +425,5 @@ class Amendments:
 
     def _adopt(self, record: RunAmended | AmendmentRefused) -> None:
         if isinstance(record, RunAmended):
-            kind = self._workflow.orchestrator.definition_type
-            definition = msgspec.convert(record.definition, kind)
+            definition = self.read(record.definition)
             self._workflow = msgspec.structs.replace(self._workflow, definition=definition)

@@ -124,6 +124,7 @@ def restored(
         definition=RunState.from_records(last.run_id, records).definition,
         first=first,
         timed_from=at,
+        begun_with=None,
     )
     answers, again = _steps(records[since + 1 :], at)
     return Restored(checkpoint=checkpoint, answers=answers, again=again)

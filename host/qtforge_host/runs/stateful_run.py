@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from qtforge_host.runs.checkpoints import TIMER, renewed_checkpoint
+from qtforge_host.runs.amendments import as_document
+from qtforge_host.runs.checkpoints import RESTORED, TIMER, renewed_checkpoint
 from qtforge_host.runs.control import Rested, TimeOver
 from qtforge_host.runs.run import ActiveRun
 from qtforge_host.runs.waiting import Until
@@ -29,6 +30,19 @@ class StatefulRun(ActiveRun):
         record = self._log.state.checkpoint
         return None if record is None else record.state
 
+    @property
+    def checkpoint_definition(self) -> Any:
+        """The definition with which the work in progress was begun; see `qtforge_sdk.Run`."""
+        state = self._log.state
+        last, started = state.checkpoint, state.started
+        if last is None or started is None or last.outcome == RESTORED:
+            return self.definition
+        if last.begun_with is not None:
+            return self._amendments.read(last.begun_with)
+        if last.definition is state.definition:
+            return self.definition
+        return self._amendments.read(last.definition or started.definition)
+
     async def checkpoint(self, checkpoint: Checkpoint) -> None:
         """Save the run's state; see `qtforge_sdk.Run`."""
         last = self._log.state.checkpoint
@@ -40,6 +54,8 @@ class StatefulRun(ActiveRun):
         # An event that was not sent through the inbox leaves that handled as far as it was.
         position = max(self._log.state.inbox, 0 if event is None else event.position)
         now, state = self._clock.now(), self._log.state
+        definition = checkpoint.definition
+        is_other = checkpoint.busy and definition not in (None, self.definition)
         is_new = checkpoint.label != state.label or bool(checkpoint.trace.get("entered"))
         record = CheckpointSaved(
             run_id=self.id,
@@ -67,6 +83,7 @@ class StatefulRun(ActiveRun):
             first=() if last is None else _without(last.first, event),
             timed_from=self._log.state.reset_at,
             label_since=now if is_new else state.label_since,
+            begun_with=as_document(definition) if is_other and definition is not None else None,
         )
         await self._save(record)
 

@@ -7,9 +7,12 @@ resumed. It journals its whole state with every event, and continues from its la
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from qtforge_sdk.runs import Definition
 
 __all__ = ["AcceptedEvent", "Checkpoint", "Ended", "EventTrigger", "ReceivedEvent"]
 
@@ -62,6 +65,9 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
             if its process dies, another one resumes it; otherwise its status is ``waiting``.
         failed: Whether the run is about to fail in this state; a retry of the run then continues
             from the checkpoint before it.
+        definition: The definition with which the run does the work before its next event, for
+            `Run.checkpoint_definition`, where the run may have been amended meanwhile; None for the
+            run's.
     """
 
     state: Any
@@ -76,6 +82,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     busy: bool = False
     failed: bool = False
+    definition: Definition | None = None
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

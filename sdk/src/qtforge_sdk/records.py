@@ -453,6 +453,8 @@ class CheckpointSaved(_Record, frozen=True, kw_only=True, tag="state_kept"):
             run delivers again.
         timed_from: When the run's time began to count, if not at its start.
         label_since: Since when the run has this label; None in records of earlier versions.
+        begun_with: The definition with which the work before the next event was begun, where it is
+            another one than ``definition``; else None.
     """
 
     state: Any
@@ -478,6 +480,7 @@ class CheckpointSaved(_Record, frozen=True, kw_only=True, tag="state_kept"):
     first: tuple[ReceivedEvent, ...] = ()
     timed_from: datetime.datetime | None = None
     label_since: datetime.datetime | None = None
+    begun_with: dict[str, Any] | None = None
 
 
 class CompensationStarted(_Record, frozen=True, kw_only=True, tag="compensation_started"):

@@ -753,6 +753,14 @@ class Run(Protocol):
     def checkpoint_state(self) -> Any:
         """The state of the last `checkpoint`, as plain values; None before the first."""
 
+    @property
+    def checkpoint_definition(self) -> Any:
+        """The definition with which the work after the last `checkpoint` was begun.
+
+        It is another one than ``definition`` where the run was amended in the middle of that work.
+        After a retry, which may do the work in another way, it is ``definition``.
+        """
+
     async def checkpoint(self, checkpoint: Checkpoint) -> None:
         """Journal the run's state; a resumed run then continues from this state.
 

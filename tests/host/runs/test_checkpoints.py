@@ -10,7 +10,7 @@ import pytest
 
 from qtforge_host.runs.checkpoints import restored
 from qtforge_host.runs.errors import StatefulRunError
-from qtforge_host.runs.reset import forked, reset_run
+from qtforge_host.runs.reset import ResetAmendment, forked, reset_run
 from qtforge_sdk.journal import InboxEntry, InboxMessage
 from qtforge_sdk.records import CheckpointSaved, RunReset, RunStarted, StepSucceeded
 
@@ -125,6 +125,23 @@ def test_a_call_that_failed_is_made_again_and_those_before_it_are_not(play: Any)
         assert (kept.label, kept.state["data"]["seen"]) == ("busy", ["go"])
         await lab.post(run_id, "event", "leave")
         assert (await lab.resume(run_id)).status == "succeeded"
+
+    play(case)
+
+
+def test_a_call_that_failed_is_made_again_as_an_amendment_of_the_retry_says(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.desk.failures["3.two"] = 1
+        run_id = await begun(lab, MACHINE)
+        await lab.post(run_id, "event", "go")
+        assert (await lab.resume(run_id)).status == "failed"
+        workflows = lab.engine.workflows
+        patch = [{"op": "replace", "path": "/actions/two/message", "value": {"n": 2}}]
+        changes = ResetAmendment(workflows.recorded, patch, workflows.check)
+        await reset_run(lab.client(), run_id, at=lab.clock.now(), amend=changes)
+        assert (await lab.resume(run_id, note="retried")).status == "waiting"
+        answers = {each.step: each.data for each in await lab.records(run_id, StepSucceeded)}
+        assert answers["3.two"]["n"] == 2
 
     play(case)
 

@@ -77,15 +77,14 @@ class Instance:
         else:
             snapshot = msgspec.convert(self._run.checkpoint_state, Snapshot)
             self._busy = bool(snapshot.pending or snapshot.queue) or _is_over(snapshot)
+            if self._busy:  # an amendment holds from the next event on
+                self._adopt(self._run.checkpoint_definition)
             trace = Trace()
             call = await self._advance(snapshot, trace)
             await self._settle(snapshot, trace, None, "", call)
         while not _is_over(snapshot):
             received = await self._run.next_event()
-            if self._run.definition is not self._definition:
-                self._definition = self._run.definition  # it was amended
-                self._machine = self._make()
-                self._accepted.clear()
+            self._adopt(self._run.definition)  # it may have been amended
             trace = Trace()
             outcome, call = await self._handle(snapshot, received, trace)
             await self._settle(snapshot, trace, received, outcome, call)
@@ -93,6 +92,12 @@ class Instance:
             code = snapshot.code or "machine.failed"
             raise OperationError(code, snapshot.failed, retryable=False)
         return await self._ended(snapshot)
+
+    def _adopt(self, definition: ReactiveDefinition) -> None:
+        if definition is not self._definition:
+            self._definition = definition
+            self._machine = self._make()
+            self._accepted.clear()
 
     async def _ended(self, snapshot: Snapshot) -> Ended:
         names = self._names(snapshot, snapshot.event)
@@ -212,6 +217,8 @@ class Instance:
         busy: bool,
     ) -> None:
         self._busy = busy
+        if not busy:
+            self._adopt(self._run.definition)  # the events that it accepts now are the new ones
         gone = [name for name in trace.cancelled if name not in snapshot.timers]
         if _is_over(snapshot):
             snapshot.timers = {}
@@ -230,6 +237,7 @@ class Instance:
                 accepts=self._accepts(snapshot),
                 key=self._key,
                 busy=busy,
+                definition=self._definition,
                 failed=snapshot.failed is not None,
             )
         )

@@ -49,6 +49,10 @@ class FakeRun(Evaluator):
         return msgspec.msgpack.decode(self.packed) if self.records else None
 
     @property
+    def checkpoint_definition(self) -> ReactiveDefinition:
+        return self.definition
+
+    @property
     def packed(self) -> bytes:
         return msgspec.msgpack.encode(self.records[-1].state)
 
