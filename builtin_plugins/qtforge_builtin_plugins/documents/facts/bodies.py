@@ -63,6 +63,7 @@ _HOUSES: Final = re.compile(
     r",? (?:[Nn][r°º.]{0,2} ?)?\d{1,4}[a-z]?(?: ?[-–/] ?\d{1,4}[a-z]?)?(?![\w.])"
 )
 _QUOTED_REST: Final = re.compile(r"[«“„\"] ?(?P<inner>[^«»“”„\"]+?) ?[»“”\"]")
+_PERSON_AT: Final = re.compile(r"(?:[^\W\d_][\w'’.-]* ){2,4}(?:at|in|of) ")
 _BESIDE_A_PERSON: Final = re.compile(r" (?:of|in|aus|zu|at) (?=[^\W\d_])")
 # Bar Sport di Rossi Anna: the name of a shop with its owner's.
 _WITH_OWNER: Final = re.compile(
@@ -157,6 +158,10 @@ def find_bodies(
             if folded.startswith(estates):
                 at = len(next(each for each in estates if folded.startswith(each)))
                 name = name[:at] + _BESIDE_A_PERSON.split(name[at:], maxsplit=1)[0]
+            person = _PERSON_AT.match(name)
+            if language == "en" and person and is_given(name.split()[0], "en"):
+                yield match.start() + person.end(), name[person.end() :]
+                continue  # Jane Doe at Oak Farm
             houses = _HOUSES.match(text, match.end())
             if houses and folded.startswith(numbered):
                 name += houses[0]

@@ -13,13 +13,13 @@ import re
 import tomllib
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from qtforge_builtin_plugins.documents.facts.bodies import NAME_WORD, SMALL_WORD
+from qtforge_builtin_plugins.documents.facts.bodies import NAME_WORD, SMALL_WORD, find_bodies
 from qtforge_builtin_plugins.documents.facts.companies import (
     find_companies,
     has_form,
@@ -90,7 +90,8 @@ _BROKEN_LINE: Final = re.compile(
 )
 _CONTACT: Final = re.compile(r"\+\d[\d ()./-]{6,20}\d|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _NUMBER: Final = re.compile(
-    r"(?:[ ](?:der|des|von|of|de la|du|del|della|di|van)[ ][^\d\n;:]{2,40}(?=:))?"
+    r"(?:[ ](?:der|des|von|of|de la|du|del|della|di|van)[ ][^\d\n;:]{2,40}(?=:)"
+    r"|[ ][a-zà-ÿ]{4,12}(?=[ ][A-Z\d]{6}))?"  # pasaporte sueco AA1234567
     r"(?:[^\W\d_]*[^\d\n;:]{0,30}?[ ]"
     r"(?:n|nr|no|num|n[°º]|№|number|numero|número|numéro|nummer)(?=[ .:]))?"
     r"[\s:.#№·()–-]{0,6}[ \t]{0,40}(?:(?:с[её]рии|series|numero|number|numéro|número|nummer"
@@ -109,7 +110,8 @@ _LEAST_NUMBER: Final = 6
 _LEAST_ACCOUNT: Final = 9  # digits of an account that no "number" is before
 _BRITISH_ACCOUNT: Final = 8  # digits, in one piece
 _REGISTER: Final = re.compile(
-    r"(?<!\w)(?:(?:HR ?[AB]|VR|GnR|PR|GsR) ?\d{2,6}(?: ?[A-Z](?!\w))?|FN \d{4,6} ?[a-z](?!\w)"
+    r"(?<!\w)(?:(?:HR ?[AB]|VR|GnR|PR|GsR) ?\d{2,6}(?: ?[A-Z](?!\w))?"
+    r"|(?:SC|NI|OC|SO) ?\d{6}|FN \d{4,6} ?[a-z](?!\w)"
     # The numbers of taxpayers of the European Union and Switzerland by their forms.
     r"|NL ?\d{9} ?B ?\d{2}|DE ?\d{3} ?\d{3} ?\d{3}|ATU ?\d{8}|FR ?[A-Z\d]{2} ?\d{3} ?\d{3} ?\d{3}"
     r"|BE ?[01]\d{3}\.?\d{3}\.?\d{3}|IT ?\d{11}|ES ?[A-Z]\d{7}[A-Z\d]|CHE-?\d{3}\.?\d{3}\.?\d{3}"
@@ -146,6 +148,21 @@ _LEAST_ROLES: Final = 2
 _ROLE_LINE: Final = re.compile(
     rf"^(?P<role>{_CAPITAL}[^\W\d_]{{4,30}})[ \t]+(?={_CAPITAL}[\w'’-]*[ ]{_CAPITAL})", re.MULTILINE
 )
+_ROLE_LABEL: Final = re.compile(
+    rf"^[ \t]{{0,8}}(?:(?:L['’]|(?:Le|La|El|Il|De|Het|Der|Die|Das|The)[ ]))?"
+    rf"(?P<role>{_CAPITAL}[^\W\d_]{{3,30}})(?:/[^\W\d_]{{1,20}})?[ ]?:[ \t]{{1,8}}"
+    rf"(?=[^\W_a-zß-öø-ÿа-яё]|[^\W\d_]{{2,12}}[ ]{_CAPITAL})",
+    re.MULTILINE,
+)
+_GENDER: Final = re.compile(
+    r"(?:[/*_]-?|:(?=in[ :]))(?:in|innen|r|e|a|o|ne|se|esse|trice|rice)(?!\w)"
+    r"|\((?:in|e|a|r|s|trice)\)"
+)
+_LEAST_ROLE: Final = 5  # letters of a role of which the last may change
+_NO_ROLE: Final = frozenset(
+    ["stop", "signature", "contact", "represents", "id", "account", "naming", "family", "given",
+     "personal", "other", "born", "trade", "post"]
+)  # fmt: skip
 _ANY_ARTICLE: Final = (
     r"(?<!\w)(?:the|der|die|das|den|dem|des|le|la|du|au|el|del|al|il|lo|dello|dal|de|het|o)"
 )
@@ -184,7 +201,9 @@ _NO_CAPITAL: Final = r"[^\W\d_A-ZÀ-ÞА-ЯİĞŞÇÖÜ]"
 _REACH_OF_DETAILS: Final = 14
 _LONGEST_WORDS: Final = 100  # characters of the words of a hit, and from them to a name
 _TITLE_BEFORE: Final = re.compile(r"(?:[^\W\d_]{1,8}\.? ){1,2}$")
-_OF_TOWN: Final = re.compile(r"^[^\W\d_]+ (?:de|di|da|von|van) ([^\W\d_][\w'’-]+)$")
+_OF_TOWN: Final = re.compile(
+    r"^(?:[^\W\d_]+|(?:[A-Z]\.){2,4}) (?:de|di|da|von|van) ([^\W\d_][\w'’-]+)$"
+)
 _ORGANISATION: Final = re.compile(
     r"(?:Stichting|Vereniging|Coöperatie|Fundación|Asociación|Cooperativa|Fondazione|Associazione"
     r"|Fondation|Association|Foundation|Stiftung|Verein|Genossenschaft|Vakfı|Derneği) "
@@ -201,6 +220,11 @@ _ABSTRACT: Final = {
     "ru": re.compile(r"(?:ость|ение|ция)$"),
 }
 _ELISION: Final = re.compile(r"(?:d|l|dell|all|dall)['’](?=\w)", re.IGNORECASE)
+_WITH_PATRONYMIC: Final = 3  # words
+_GERMAN_ARTICLES: Final = frozenset(["der", "den", "die", "das", "dem", "zur", "zum"])
+_GERMAN_DETERMINER: Final = re.compile(
+    r"(?<!\w)(?:(?:mein|dein|sein|ihr|unser)(?:e[mnrs]?)?|d(?:ie|er|en|em))[ \n]$"
+)
 _DETERMINER: Final = re.compile(
     r"(?<!\w)(?:the|its|their|our|a|an|la|le|les|du|el|los|las|su|sus|son|sa|ses|leur|il|gli|suo|sua|het"
     r"|zijn|haar)[ \n]$"
@@ -236,10 +260,12 @@ class Number:
 
 @cache
 def load_words(language: str | None) -> Labels:
-    """Return the words of a language, with the English ones; of all for an unknown language."""
+    """Return the words of a language, with the English posts; of all for an unknown language."""
     data: Mapping[str, Mapping[str, Sequence[str]]] = tomllib.loads(_DATA.read_text("utf-8"))
     own = [data[language]] if language and language in data else list(data.values())
-    kinds = {**collect([data[_FALLBACK]]), **collect(own)}
+    # International companies have English posts; other English words mean something else.
+    posts = {"post": data[_FALLBACK]["post"]}
+    kinds = {**collect([posts]), **collect(own)}
     return Labels(
         kinds=kinds, strong=frozenset(kinds), columns={}, titles={}, links=frozenset(),
         first=frozenset(key.split(" ", 1)[0] for key in kinds),
@@ -269,9 +295,15 @@ class Contract:
         self.hits: list[Hit] = list(self._labels.find(self.folded, self._tokens))
         if own := self._own_roles():
             self.hits = sorted([*self.hits, *own], key=lambda hit: hit.start)
+        self.hits = list(map(self._with_gender, self.hits))
         self._starts = {hit.start: hit for hit in self.hits}
         self._alone: dict[str, bool] = {}
         self._order = [hit.start for hit in self.hits]
+
+    def _with_gender(self, hit: Hit) -> Hit:
+        """Return a role with the other gender that is written behind it: ``Vermieter/in``."""
+        gender = _GENDER.match(self.text, hit.end) if "role" in hit.kinds else None
+        return replace(hit, end=gender.end()) if gender else hit
 
     def is_of(self, text: str) -> bool:
         """Return whether it was read from this text."""
@@ -290,20 +322,65 @@ class Contract:
             if match.start("role") not in known
             and re.search(rf"(?i:{_ANY_ARTICLE})[ \n]{re.escape(match['role'][:-1])}", self.text)
         }
-        if not words:
-            return []
         with_name = [
             match["role"]
             for match in _ROLE_LINE.finditer(self.raw, 0, _CLAUSE_CHARACTERS)
             if match["role"] in words or match.start("role") in known
         ]
         if len(set(with_name)) < _LEAST_ROLES:
+            words = set()
+        words |= self._labelled_roles()
+        if not words:
             return []
         pattern = "|".join(re.escape(word) for word in sorted(words))
         return [
             Hit(("role",), match.start(), match.end(), True)
             for match in re.finditer(rf"(?<!\w)(?:{pattern})[^\W\d_A-Z]{{0,2}}(?!\w)", self.text)
         ]
+
+    def _labelled_roles(self) -> set[str]:
+        """Return the roles of this contract only that are labels: ``Photographer: Jane Doe``.
+
+        Two of the first lines begin with a role and a colon, and the later text has the word of
+        each that is on no list, or a name follows both that is known to be one.
+        """
+        known = 0
+        found: dict[str, str] = {}
+        named: dict[str, str] = {}
+        labels = list(_ROLE_LABEL.finditer(self.raw, 0, _CLAUSE_CHARACTERS))
+        ends = [match.end() for match in labels]
+        for match in labels:
+            hits = [
+                hit for hit in self.hits if match.start("role") <= hit.start < match.end("role")
+            ]
+            if any("role" in hit.kinds for hit in hits):
+                known += 1
+                continue
+            if any(_NO_ROLE & set(hit.kinds) for hit in hits):
+                continue
+            word = fold(match["role"])
+            stem = word[:-1] if len(word) > _LEAST_ROLE else word
+            again = re.finditer(rf"(?<!\w){re.escape(stem)}\w{{0,3}}(?!\w)", self.folded)
+            uses = [each for each in again if each.start() > ends[0]]
+            if self._is_name_after(match.end()):
+                named.setdefault(word, match["role"])
+            if any(self.text[each.end() : each.end() + 2].strip()[:1] != ":" for each in uses):
+                found.setdefault(word, match["role"])
+        if len(found) + known < _LEAST_ROLES:
+            found |= named
+        if len(found) + known < _LEAST_ROLES or not found:
+            return set()
+        return {form for role in found.values() for form in (role, role.lower(), role.capitalize())}
+
+    def _is_name_after(self, position: int) -> bool:
+        """Return whether a company, a body or a usual given name is at a position."""
+        line = self.raw[position : self.raw.find("\n", position) % 10**9]
+        first = split_words(line)[:1]
+        return (
+            any(start == 0 for start, _ in find_companies(line))
+            or any(start == 0 for start, _ in find_bodies(line, self.language))
+            or any(is_given(word.text, self.language) for word in first)
+        )
 
     @cached_property
     def lower_words(self) -> frozenset[str]:
@@ -729,6 +806,14 @@ class Contract:
             if is_long and "between" in hit.kinds and hit.end + 1 < end:
                 start = hit.end + 1  # made BETWEEN Jane Doe
                 break
+        first = self._starts.get(start)
+        if (
+            first is not None
+            and "between" in first.kinds
+            and len(self.text[start : first.end]) >= _LEAST_BETWEEN
+            and first.end + 1 < end
+        ):
+            start = first.end + 1  # Zwischen Jane Doe
         for hit in self.hits_in(start, end):
             if start < hit.start < end and (
                 self.text[hit.end : hit.end + 1] == ":"
@@ -780,13 +865,34 @@ class Contract:
         if following == ":" and len(words) > 2:
             name = " ".join(words[:-1])
             words = words[:-1]
+        if (
+            self.language == "ru"
+            and len(words) == _WITH_PATRONYMIC + 1
+            and (_PATRONYMIC.search(words[-1]))
+        ):
+            start += len(words[0]) + 1  # Фотограф Доу Анна Ивановна
+            words = words[1:]
+            name = " ".join(words)
+        if self.language == "de":
+            if words[0] in _GERMAN_ARTICLES:
+                return None  # bei der Hochzeit
+            if (
+                len(words) > 2
+                and is_given(words[1], "de")
+                and not is_given(words[0], "de")
+                and _GERMAN_DETERMINER.search(self.text, max(0, start - 9), start)
+            ):
+                start += len(words[0]) + 1  # meinem Neffen Jan Doe
+                words = words[1:]
+                name = " ".join(words)
         # Words that the text also has in small letters are no name, unless one is not among them.
         lower = [word.strip(".,").lower() in self.lower_words for word in words]
         if is_sure:
             return start, name
         if all(lower) or (
-            all(word.isupper() and len(word) > 3 for word in words)
-            and not is_given(words[0], self.language)
+            all(map(str.isupper, words))
+            and not any(word[-1] == "." for word in words)
+            and not any(is_given(words[at], self.language) for at in (0, -1))
         ):
             return None
         if all(map(str.isupper, words)) and fold(words[0]) in _ROLE_ARTICLES | PARTICLES:
@@ -932,9 +1038,22 @@ class Contract:
     def _after_titles(self) -> Iterator[Named]:
         """Yield the names after Mr, Frau, Mme and the like."""
         for title in _STRONG_TITLE.finditer(self.text):
+            if title[0].startswith("M.") and self.language != "fr":
+                continue  # an initial
             name = self._name_at(title.end(), is_sure=True)
+            if name is not None and self.language == "de" and self._is_known_surname(name[1]):
+                continue  # Herr Doe Ersatz
             if name is not None and name[0] <= title.end() + 8:
                 yield Named(name[1], name[0], False)
+
+    def _is_known_surname(self, name: str) -> bool:
+        """Return whether a name begins with the surname of somebody who is named whole."""
+        first, _, rest = name.partition(" ")
+        return (
+            bool(rest)
+            and not is_given(first, self.language)
+            and any(each.name.endswith(f" {first}") for each in self._people)
+        )
 
     def _after_labels(self) -> Iterator[Named]:
         """Yield the names after any label of a line that continues with an address or a number."""
@@ -1307,7 +1426,7 @@ class Contract:
 
     def forms(self) -> Forms:
         """Return the forms of names in this contract, without a name yet."""
-        return Forms(self.language, self.lower_words, self.titles)
+        return Forms(self.language, self.lower_words, self.titles, self._is_other)
 
     def hits_in(self, start: int, end: int) -> list[Hit]:
         """Return the words that begin between two positions."""

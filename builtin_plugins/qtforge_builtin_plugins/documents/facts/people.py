@@ -61,6 +61,10 @@ _ARTICLE_BEFORE: Final = {
     "fr": re.compile(r"(?<!\w)(?:[Ll]es?|[Aa]ux?|[Dd]es|[Uu]ne?)[ \n]$"),
 }
 # The words that a language lets follow a surname without a comma are nouns with capitals.
+_BETWEEN_WORDS: Final = frozenset(
+    ["of", "and", "the", "for", "to", "by", "with", "und", "für", "mit", "et", "pour", "avec",
+     "con", "per", "para", "por", "voor", "met", "ve", "ile", "и", "для"]
+)  # fmt: skip
 _ONE_SURNAME: Final = frozenset(["de"])
 _TWO_SURNAMES: Final = frozenset(["es", "pt"])
 
@@ -289,6 +293,8 @@ class _Finder:
                     break
                 index += 1
                 continue
+            if fold(word.text) in _BETWEEN_WORDS:
+                break  # a line of capitals: BILL OF SALE
             if self._is_other(word) or (
                 is_upper != word.text.isupper() and len(word.text) > 1 and is_upper
             ):
@@ -430,11 +436,13 @@ class Forms:
         language: ISO 639-1, or None.
         lower_words: The words that the text has in small letters.
         titles: The places at which a title ends, such as ``Mr``.
+        is_other: Whether a word is known to be none of a name.
     """
 
     language: str | None
     lower_words: frozenset[str]
     titles: frozenset[int]
+    is_other: Callable[[Word], bool] = lambda word: False
     _known: dict[str, _Known] = field(default_factory=dict)
 
     def add(self, name: str) -> None:
@@ -465,6 +473,10 @@ class Forms:
                 is_surname = not _PATRONYMIC.fullmatch(word.text) and (not given or len(bare) == 1)
             elif surname_first:
                 is_surname = word.text.isupper()
+            elif given and is_last and not is_given(bare[0].text, self.language):
+                is_surname = len(bare) == 1  # Doe Jane
+            elif not given and is_given(bare[-1].text, self.language):
+                is_surname = True
             else:
                 is_surname = is_last or (index > 0 and not given)
             known = self._known.get(key)
@@ -531,7 +543,13 @@ class Forms:
             if keys[at] is not None:
                 is_whole = any(each and each.is_surname for each in keys[start:end])
                 following = keys[at]
-                other = following is not None and not following.is_surname and is_whole
+                other = (
+                    following is not None
+                    and not following.is_surname
+                    and is_whole
+                    # Doe Jane, and not the surname of one and the given name of another
+                    and (last is None or following.name != last.name)
+                )
                 if self.language == "ru" and following is not None and following.is_surname:
                     # Two columns: the surname and initials of one, and of another.
                     other = any(
@@ -565,16 +583,21 @@ class Forms:
             if word.end in self.titles and not self._is_own_initial(text, word, known):
                 break
             start -= 1
-        if start == first and start > floor and known and re.match(r"\w\.", known.name):
-            # Known by its initial only: Jane Doe, who signs as J. Doe.
+        is_before = self.language != "ru"  # whose surnames come first
+        if is_before and start == first and start > floor and known and known.is_surname:
             word = words[start - 1]
+            # Jane Doe, who signs as J. Doe, or whose family has been named.
+            is_initial = known.name[:2] == f"{word.text[0].lower()}."
+            begins = _SENTENCE.search(text[max(0, word.start - 12) : word.start]) is not None
             if (
                 text[word.end : words[start].start] == " "
                 and word.is_capital
                 and len(word.text) > _LEAST_STEM
-                and word.text[0].lower() == known.name[0]
+                and word.text.isupper() == words[start].text.isupper()
                 and word.end not in self.titles
                 and word.text.lower() not in self.lower_words
+                and not self.is_other(word)
+                and (is_initial or (self.language != "de" and not begins))
             ):
                 start -= 1
         return start
@@ -636,7 +659,15 @@ class Forms:
             text, max(0, words[start].start - 8), words[start].start
         ):
             return False
-        if known is None or word.text.lower() not in self.lower_words:
-            return True
         begins = _SENTENCE.search(text[max(0, word.start - 12) : word.start])
+        if known is None or word.text.lower() not in self.lower_words:
+            # The first word of a name that no given name makes one: Greener pastures
+            return not (
+                begins is not None
+                and known is not None
+                and not known.is_surname
+                and not is_given(word.text, self.language)
+                and self.language != "ru"
+                and re.match(r" [a-zà-ÿ]", text[word.end : word.end + 2]) is not None
+            )
         return self.language != "de" and begins is None and known.is_surname

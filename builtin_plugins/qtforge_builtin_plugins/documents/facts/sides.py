@@ -38,6 +38,10 @@ _LIST_MARK: Final = re.compile(
 )
 _LINE: Final = re.compile(r"[^\n]*\S[^\n]*")
 _COLUMN: Final = re.compile(r"[^\s](?:[^\t\n ]|[ ](?![ ]{2}))*")
+_BLOCK: Final = re.compile(
+    r"(?:^|\n[ \t]*\n)[ \t]{0,8}(?P<line>[^\W\d_a-zß-öø-ÿа-яё][^\n:;.()\d\t]{4,70})\n"
+    r"(?P<rest>(?:[^\n]*\S[^\n]*\n?){1,6})"
+)
 _SHORT: Final = 4  # words of a role
 # Between the beginning of a slot and its name: marks, and the words that describe a party.
 _LEAD: Final = re.compile(
@@ -46,11 +50,12 @@ _LEAD: Final = re.compile(
     r"[ \u00a0\n]+){0,8}"
     r"[\"“„«']?"
 )
+_SMALL_AT_END: Final = re.compile(r"(?: [a-zà-ÿа-яё]{1,5}(?: the| la)?)$")
 _GOES_ON: Final = re.compile(r"[ ]?\.\w|-[^\W\d_]")  # the dots of a legal form
 _ALONE: Final = re.compile(r"[\s\W]*$")
 _AFTER_NAMES: Final = frozenset({"tr"})  # whose words such as "between" are behind the names
 _BEFORE_AND: Final = frozenset(",;)”»\".’'")  # between two sides; "A and B" are one
-_HOUSE_NUMBER: Final = re.compile(r"[ ](?:No|Nr|N|n|nº|n°)?[.:°º]{0,2}[ ]?\d")
+_HOUSE_NUMBER: Final = re.compile(r"\.?[ ](?:No|Nr|N|n|nº|n°)?[.:°º]{0,2}[ ]?\d")
 _NUMBER_BEFORE: Final = re.compile(r"(?<![\w.(])\d{1,4}[a-z]?,? $")
 _HOUSE_NUMBER_BELOW: Final = re.compile(r",[ \n]\d")  # of Trelawny House, 4 Fore Street
 _DETAIL: Final = re.compile(r"[^\n\w]{0,3}\n?[^\n]{0,60}\d")
@@ -76,7 +81,8 @@ _WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
         "rule": 1.8, "company": 3.0, "body": 0.2, "phrase": -3.1, "part": -6.3,
         "described": 2.0, "named below a role": 1.5, "after role": 1.8, "after list": 1.8,
         "after also": 1.2, "after party": 0.3, "after naming": -1.2, "joined": 0.7,
-        "before between": 0.1, "defined": 1.0, "role below": 0.3, "details": 1.3,
+        "after between": 0.7, "before between": 0.1, "defined": 1.0, "role below": 0.3,
+        "details": 1.3,
         "is represented": 0.4, "represented at once": 1.1, "first two": 1.2, "early": 0.7,
         "in the signatures": 0.4,
         "capitals": -0.4, "follows another": -0.8, "post": -1.3, "contact": -1.4, "of": -1.5,
@@ -182,6 +188,14 @@ def choose_parties(reading: Reading, names: Sequence[Named], first_section: int)
     found = candidates(reading, names, first_section)
     found = [each for each in found if each.kind != "body" or _STANDING & each.evidence]
     for each in found:
+        if (
+            each.kind == "phrase"
+            and _STANDING_AT & each.evidence | {"after also"} & each.evidence
+            and {"details", "is represented", "represented at once", "defined"} & each.evidence
+            and not {"capitals", "street", "late"} & each.evidence
+        ):
+            each.evidence -= {"phrase"}
+            each.evidence |= {"body"}
         is_surname = each.kind == "person" and len(each.name.split()) == 1
         each.score = _BIAS + sum(_WEIGHTS.get(seen, 0.0) for seen in each.evidence)
         each.score -= _SURNAME * is_surname
@@ -289,6 +303,8 @@ def _add(
     )
     if key in reading.roles or is_term:
         return
+    if kind == "phrase" and any(key in fold(each.name) for each in found):
+        return
     found.append(_Candidate(name, start, kind, False))
     covered.append((start, end))
 
@@ -326,6 +342,8 @@ def _slots(reading: Reading, head: int) -> Iterator[tuple[str, int, int]]:
                 continue
             if follower.lstrip(" ")[:1] == "\n" and kind == "naming":
                 continue
+            if any("contact" in each.kinds for each in reading.hits_in(line, hit.start)):
+                continue  # contact of the museum: Jane Doe
         start = _name_start(reading, hit.end)
         if start is not None:
             yield kind, hit.start, start
@@ -336,6 +354,20 @@ def _slots(reading: Reading, head: int) -> Iterator[tuple[str, int, int]]:
         if start is not None:
             yield "list", match.start(), start
     yield from _columns(reading, head)
+    yield from _blocks(reading, head)
+
+
+def _blocks(reading: Reading, head: int) -> Iterator[tuple[str, int, int]]:
+    """Yield the first lines of paragraphs that are a name with its details in the lines below."""
+    for match in _BLOCK.finditer(reading.raw, 0, head):
+        if (
+            match.start("line")  # not the head of a letter
+            and any(map(str.isdigit, match["rest"]))
+            and match["line"].strip(" ,") != match["line"].upper()
+        ):
+            start = _name_start(reading, match.start("line"))
+            if start is not None and start < match.end("line"):
+                yield "list", match.start("line"), start
 
 
 def _columns(reading: Reading, head: int) -> Iterator[tuple[str, int, int]]:
@@ -400,6 +432,7 @@ def _phrase_at(reading: Reading, start: int) -> str | None:
                 end = hit.start
                 break
     name = _first_line(reading, start, reading.text[start:end]).rstrip(" ,.–-\n")
+    name = _SMALL_AT_END.sub("", name)
     end = min(end, start + len(name))
     if any("other" in hit.kinds for hit in reading.hits_in(start, end)) or name[0].isdigit():
         return None
@@ -466,7 +499,11 @@ def _see(
                     or is_inside
                     or (start < place and _is_lead(reading, start, place))
                 ):
-                    is_joined = kind == "also" and text[:at].rstrip()[-1:] not in _BEFORE_AND
+                    is_joined = (
+                        kind == "also"
+                        and text[:at].rstrip()[-1:] not in _BEFORE_AND
+                        and reading.raw[at - 1 : at] != "\n"
+                    )
                     seen.add("joined" if is_joined else f"after {kind}")
                     if kind == "naming" and _has_heading(reading, at):
                         seen.add("named below a role")
@@ -508,6 +545,8 @@ def _see(
                 reading, place, end, max(own, default=0), definitions
             ):
                 seen.add("represents")
+            if text[place - 1 : place] == "(" and text[end : end + 1] == ")" and place == first:
+                seen.add("represents")  # Oak Stables (Jane Doe)
             if reading.language in _AFTER_NAMES and any(
                 "between" in hit.kinds for hit in reading.hits_in(end, end + 4)
             ):
@@ -532,7 +571,7 @@ def _see(
                 seen.add("contact")
             if place == first and any(
                 (0 <= place - hit.end <= 3)
-                or (0 <= hit.start - end <= 4)
+                or (each.kind == "person" and 0 <= hit.start - end <= 4)
                 or (hit.end < place and reading.after_title(hit.end + 1) == place)
                 for hit in posts
             ):

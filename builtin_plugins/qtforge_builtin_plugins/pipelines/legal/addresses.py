@@ -44,9 +44,14 @@ _FLAT: Final = (
     r"(?:,?[ \n](?:\d{1,2}\.?[º°ª]?"
     r"(?: ?[A-Z](?!\w)| ?tv\.?| ?th\.?| ?mf\.?| ?izq\w*\.?| ?izda\.?| ?dcha\.?)?"
     r"|(?:Suite|Apt\.?|Flat|Unit|Floor|Etage|bus|bte\.?|lok\.?|m\.|kat|daire|nave|local|piso|D:|K:)"
-    r"[ \n]?\d{1,4}[a-zA-Z]?|Stock \d|Top \d{1,3}))?"
+    r"[ \n]?\d{1,4}[a-zA-Z]?"
+    r"|(?:bât(?:iment)?|[Bb]at|esc(?:alier|alera)?|app(?:t|artement)?|int(?:erno)?|scala|portal|bloque"
+    r"|ptal|Hinterhaus|Vorderhaus|\d\. ?(?:OG|Etage|étage))\.?(?:[ ]\w{1,4}(?=,))?"
+    r"|Stock \d|Top \d{1,3}))?"
 )
 _NUMBER_LAST: Final = re.compile(
+    r"(?:(?:via|viale|vicolo|piazza|piazzale|corso|largo|contrada|calle|avenida|plaza|paseo|camino"
+    r"|carrer|rúa|rue|avenue|place|quai|boulevard)[ ])?"
     r"(?:(?:[Cc]/ ?|(?:ul|al|os|pl|[Aa]v|[Aa]vda|[Cc]|[Cc]tra|[Pp]za|[Pp]lz|[Ss]tr|[Bb]v?d)\. ?)?"
     rf"{_CAPITAL}[\w'’./-]*|\d{{1,2}}\.)"
     rf"(?:[ \n]+(?:{_SMALL}|(?:[dD]ell|[aA]ll|[dDlL])['’]{_CAPITAL}\w*|{_CAPITAL}[\w'’.-]*"
@@ -95,6 +100,10 @@ _HOUSE: Final = re.compile(
 _HOUSE_BEFORE: Final = re.compile(  # Trelawny House, before 4 Fore Street
     rf"(?<!\w)(?:{_CAPITAL}[\w'’-]*[ \n]){{1,3}}(?:House|Hall|Court|Mill|Lodge|Cottage|Tower"
     r"|Building|Centre|Farm|Park|Wharf|Quay),[ \n]$"
+    r"|(?<!\w)(?:ZI|ZA|ZAC|Zone [a-z]+|Parc [a-z'’]+|Résidence|Immeuble|Bâtiment"
+    r"|Polígono(?: Industrial)?|Pol\. ?Ind\.|Urb\.|Zona Industriale|Località|Loc\.|Frazione|Fraz\."
+    r"|Gewerbepark|Lieu-dit)"
+    rf"(?:[ \n](?:{_SMALL}|(?:[dDlL]['’])?{_CAPITAL}[\w'’-]*)){{1,5}},[ \n]$"
 )
 _WITHOUT_NUMBER: Final = re.compile(
     # The Old Rectory, Church Lane, before a postcode

@@ -59,6 +59,8 @@ _NUMBERS: Final = (
             check="de.idnr"),
     _Number(name="de_stnr", form=r"\d{2,5}(?:[ /]\d{2,5}){2,3}|\d{10,13}",
             label=r"steuernummer|steuer-?nr\.?|st\.?-?nr\.?", distinct=False, check="de.stnr"),
+    _Number(name="de_svnr", form=r"\d{2} ?(?:[0-2]\d|3[01])(?:0\d|1[0-2])\d{2} ?[A-Z] ?\d{3}",
+            label=r"versicherungs(?:nummer|-?nr\.?)|svnr", distinct=True, check=None),
     _Number(name="fr_nir", form=r"[12] ?\d{2} ?\d{2} ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}",
             label=r"nir|sécurité sociale", distinct=True, check="fr.nir"),
     _Number(name="ru_inn", form=r"\d{12}|\d{10}", label=r"инн|inn", distinct=False, check="ru.inn"),

@@ -144,6 +144,8 @@ def find_names(
         yield from _places(text, name, _aliases(name, beginning, contract), "party")
     shops = bodies.find_shops(text, len(text)) if language == "it" else ()
     for name in dict.fromkeys([*contract.trade_names, *(name for _, name in shops)]):
+        if language == "it" and " di " in name:
+            forms.add(name.rpartition(" di ")[2])
         yield from _places(text, name, (), "party")
     for name in dict.fromkeys([*people, *_people(beginning, contract)]):
         if name not in own and name not in named:

@@ -73,6 +73,25 @@ PARTIES = {
         " Marseille\t4 rue Haute, 13001 Marseille\n\nArticle 1. Le bailleur donne un local à bail.\n",
         ["Librairie Le Renard Bleu", "SCI du Grand Pré"],
     ),
+    "roles that are on no list, but in the text again": (
+        "tr",
+        "SÖZLEŞME\n\nBestekâr: Melodi Evi Stüdyosu (Volkan Ergüder)\nYorumcu: Ceren Aktan\n\n1. Bestekâr üç"
+        " şarkı yazar, yorumcu seslendirir.\n2. Bedel 30.000 TL'dir.\n",
+        ["Ceren Aktan", "Melodi Evi Stüdyosu"],
+    ),
+    "roles with both genders, and a name above its address": (
+        "de",
+        "Einstellvertrag\n\nPferdepension Birkenhof\nInhaberin: Nele Ostermann\nDorfstraße 51, 29525"
+        " Uelzen\n\nund\n\nEinsteller/in: Inken Sieveking\n\nschließen folgenden Vertrag:\n\n1. Der Betrieb"
+        " stellt eine Box.\n",
+        ["Inken Sieveking", "Pferdepension Birkenhof"],
+    ),
+    "a body of no listed kind that is represented": (
+        "en",
+        "MEMORANDUM\n\nbetween\n\nTall Thistles, acting through its chief executive, Morag Dunbar\n\nand\n\n"
+        "Silver Larch Trust, a charity registered in Scotland (SC012345)\n\n1. The charity pays £500.\n",
+        ["Silver Larch Trust", "Tall Thistles"],
+    ),
     "an administration and a fund, in Russian": (
         "ru",
         "СОГЛАШЕНИЕ\n\nАдминистрация Верхнереченского муниципального округа в лице главы Громова Петра"
@@ -188,6 +207,32 @@ WORDS = {
         " Immobilien GmbH\n",
         "die Verwalterin [",
     ),
+    "a line of capitals that begins like a name": (
+        "en",
+        "BILL OF SALE\n\nI, Jane Doe, sell the boat. The bill is paid.\n",
+        "BILL OF SALE",
+    ),
+    "what capitals say in Spanish prose": (
+        "es",
+        "Cedente: Ainhoa Larrea Gil\nCesionaria: Luz Prado Rey\n\nLA CEDENTE AUTORIZA A LA CESIONARIA el uso"
+        " de su imagen.\n",
+        "LA CEDENTE AUTORIZA A LA CESIONARIA el uso",
+    ),
+    "a noun after a surname, in German": (
+        "de",
+        "Fotograf ist Sören Thamm. Bei Krankheit vermittelt Herr Thamm Ersatz.\n",
+        "] Ersatz.",
+    ),
+    "the lodging after a name": (
+        "en",
+        "The yard is run by Georgina Hale at Low Oak Farm, Bourton. The farm is closed.\n",
+        "The farm is closed",
+    ),
+    "an abbreviation with a town": (
+        "fr",
+        "La société Métal SARL, immatriculée au R.C.S. de Dole, 12 rue Haute, 39100 Dole, paie.\n",
+        "R.C.S. de Dole",
+    ),
     "a title after a name, in Turkish": (
         "tr",
         "Kiracı: Selma Korur\n\nKiracı, Selma Hanım'a bildirir.\n",
@@ -244,6 +289,17 @@ NUMBERS = {
         "de",
         "Personalausweis der Vollmachtgeberin: L01X00T47\n",
         "L01X00T47",
+    ),
+    "the form of a German insurance number": (
+        "de",
+        "Die Nummer lautet 52 020208 N 501.\n",
+        "020208",
+    ),
+    "a country before it": ("es", "con pasaporte sueco AA1234567, propietaria", "AA1234567"),
+    "a Scottish register": (
+        "en",
+        "a charity registered in Scotland (SC012345), acting",
+        "SC012345",
     ),
     "a membership of social security": ("es", "Nº AFILIACIÓN S.S.: 151034567890\n", "151034567890"),
 }
