@@ -44,6 +44,16 @@ def test_everything_else_is_not_found(path: str, folder: Path) -> None:
         read(index.replace("simple/", path))
 
 
+def test_the_size_of_a_file_is_told_without_its_content(folder: Path) -> None:
+    name = "qtforge-sdk-1.0.0.tar.gz"
+    with serve_index(folder) as index:
+        url = index.replace("simple/", f"files/{name}")
+        asked = urllib.request.Request(url, method="HEAD")
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            assert answer.headers["Content-Length"] == str(len(name))
+            assert answer.read() == b""
+
+
 def test_nobody_answers_after_its_end(folder: Path) -> None:
     with serve_index(folder) as index:
         pass

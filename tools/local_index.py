@@ -53,6 +53,10 @@ def serve_index(folder: Path) -> Iterator[str]:
             else:
                 self._answer(None)
 
+        def do_HEAD(self) -> None:
+            """Answer as to GET, without the content: uv asks for the size first."""
+            self.do_GET()
+
         def _answer(self, body: bytes | None) -> None:
             if body is None:
                 self.send_error(404)
@@ -62,7 +66,8 @@ def serve_index(folder: Path) -> Iterator[str]:
             self.send_header("Content-Type", "text/html" if is_page else "application/octet-stream")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             """Log nothing: pip says what it takes."""

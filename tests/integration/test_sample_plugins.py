@@ -136,6 +136,24 @@ def test_an_observer_writes_down_what_was_asked(terminal: Terminal, tmp_path: Pa
     assert {"folder.scan", "report.write"} <= {entry["topic"] for entry in entries}
 
 
+def test_a_workflow_of_the_open_workflow_specification_is_run(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    (tmp_path / "greet.yaml").write_text(
+        "document: { dsl: '1.0.3', namespace: default, name: greet, version: '2.1.0' }\n"
+        "do: [ { make: { set: { text: '${ \"Hello, \" + .name }' } } } ]\n"
+    )
+    config = tmp_path / "config.toml"
+    config.write_text(f"[plugins.open-workflow.config]\nfolder = '{tmp_path}'\n")
+    run = terminal.json("--config", config, "run", "greet", "--set", "name=Ada")
+    assert (run["kind"], run["status"]) == ("open-workflow", "succeeded")
+    assert run["result"] == {"text": "Hello, Ada"}
+    (tmp_path / "greet.yaml").write_text("document: {}\ndo: [ { make: {} } ]\n")
+    said = terminal("--config", config, "workflows", "validate", "greet")
+    assert said.returncode != 0
+    assert "source/do/0/make: it does nothing" in said.stdout + said.stderr
+
+
 def test_a_built_in_plugin_moved_into_a_distribution_of_its_own_still_works(
     terminal: Terminal, installation: Installation, tmp_path: Path
 ) -> None:
