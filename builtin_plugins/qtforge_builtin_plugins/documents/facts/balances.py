@@ -81,6 +81,7 @@ _WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
     }
 )
 _OF_ROUNDING: Final = frozenset({None, "other", "discount", "ignored"})
+_OF_WITHHELD: Final = frozenset({None, "other", "ignored"})
 _LEAST: Final = 0.9
 _SURE: Final = 3.0  # the score at which the odds are even that nothing is wrong
 _STEEP: Final = 1.2
@@ -199,9 +200,8 @@ def _choices(
         if fits is not None:
             score += _WEIGHTS["at their rates" if fits else "not at their rates"]
         score += _score_of_items(items, line.amount.value, total.amount.value, lines)
-        yield _Choice(
-            score, Sums(net=line, taxes=tuple(taxes), total=total, agrees=True)
-        )  # fmt: skip
+        added = tuple(tax for tax in taxes if not _is_withheld(tax, total))
+        yield _Choice(score, Sums(net=line, taxes=added, total=total, agrees=True))
 
 
 def _without_tax(
@@ -295,6 +295,20 @@ def _due_and_paid(
     return dues[-1] if dues else None, payments[-1] if payments else None
 
 
+def _is_withheld(tax: SumLine, total: SumLine) -> bool:
+    """Return whether a tax is taken off, which the customer pays for the issuer: IRPF 15 %."""
+    return tax.amount.value * total.amount.value < 0
+
+
+def _withheld(net: SumLine, lines: Sequence[SumLine]) -> set[Decimal]:
+    """Return the taxes that are their rate of a net sum and written without a minus sign."""
+    return {
+        -line.amount.value for line in lines
+        if line.kind in _OF_WITHHELD and line.rate and line.amount.value > 0
+        and abs(net.amount.value * line.rate / 100 - line.amount.value) <= _TOLERANCE
+    }  # fmt: skip
+
+
 def _net(
     total: SumLine,
     tax: Decimal,
@@ -315,7 +329,7 @@ def _net(
         if abs(tax) * 100 > abs(line.amount.value) * _MOST_RATE:
             continue
         gap = wanted - line.amount.value
-        if abs(gap) > _TOLERANCE and gap not in roundings:
+        if abs(gap) > _TOLERANCE and gap not in roundings and gap not in _withheld(line, lines):
             continue
         said = _OF_NET[line.kind] - 0.3 * (line.line in item_lines) - 0.5 * (not line.plain)
         if _says_net(line):
@@ -394,11 +408,15 @@ def _subsets(taxes: Sequence[SumLine]) -> Iterator[Sequence[SumLine]]:
 
 
 def _unique(lines: Iterable[SumLine]) -> list[SumLine]:
-    """Return the taxes, each once: an invoice of several pages repeats them."""
+    """Return the taxes, each once: an invoice of several pages repeats them.
+
+    A tax without a rate is the one with a rate and the same amount.
+    """
     seen: dict[tuple[Decimal | None, Decimal], SumLine] = {}
     for line in lines:
         seen.setdefault((line.rate, line.amount.value), line)
-    return list(seen.values())
+    rated = {value for rate, value in seen if rate is not None}
+    return [line for (rate, value), line in seen.items() if rate is not None or value not in rated]
 
 
 def _taxes_by_rate(lines: Sequence[SumLine]) -> list[SumLine]:

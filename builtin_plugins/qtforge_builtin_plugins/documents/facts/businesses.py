@@ -8,7 +8,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from qtforge_builtin_plugins.documents.facts.blocks import (
@@ -40,6 +40,14 @@ _PERSON: Final = re.compile(
     r"[^\W\d_a-zß-öø-ÿа-я][\w'’-]+(?: (?:de|da|dos|del|della|van|von|der|den|di)){0,2}"
     r"(?: [^\W\d_a-zß-öø-ÿа-я][\w'’.-]*){1,3}"
 )
+_TITLES: Final = re.compile(
+    r"(?:(?:Herrn?|Frau|Mr|Mrs|Ms|Miss|Mme|Mlle|Monsieur|Madame|Dhr|Mevr|Mw|Sig|Sig\.ra|Sr|Sra|Srta"
+    r"|Don|Doña|Dña|Pan|Pani|Sayın|Sn)\.? |(?:M|D)\. |D[ªº]\.? )+(?=[^\W\d_a-zß-öø-ÿа-я])"
+    r"|(?:An|To|Aan|Til|Till|Ao|Aos|Alla|Spett\.le) (?=[^\W\d_a-zß-öø-ÿа-я][^\n]*"
+    r" (?:GmbH|AG|KG|OHG|Ltd|B\.?V\.?|N\.?V\.?|A/S|ApS|AB|Lda|S\.?r\.?l|S\.?p\.?A)\b)"
+)
+_DATIVE: Final = re.compile(r"['’][ny]?[ea]$")  # the Turkish ending for "to"
+_DESCRIPTION: Final = re.compile(r" [–—·|] ")  # Jane Doe, Photography, with a dash
 _DIGITS: Final = re.compile(r"\d{3}")
 _MONEY: Final = re.compile(r"\d[.,]\d\d(?!\d)|[$€£]")
 _MAIL: Final = re.compile(r"[\w.+-]+@(?P<domain>[\w.-]+)")
@@ -126,12 +134,15 @@ class _Name:
     line: int
 
 
-def find_businesses(page: Page, sender: str | None = None) -> Businesses:
+def find_businesses(
+    page: Page, sender: str | None = None, language: str | None = None
+) -> Businesses:
     """Return issuer and customer with their numbers.
 
     Args:
         page: The text.
         sender: The sender of the mail that the text is of, as in its header; None for others.
+        language: ISO 639-1, or None; tells names of bodies without a legal form.
     """
     names = list(_names(page))
     labelled = {kind: _labelled(page, kind) for kind in ("issuer", "customer")}
@@ -165,7 +176,7 @@ def find_businesses(page: Page, sender: str | None = None) -> Businesses:
         if blocks is not None:
             issuer, customer = blocks
     if issuer is None:
-        issuer = _by_evidence(page, names, None if customer is None else customer.text)
+        issuer = _by_evidence(page, names, customer)
     if customer is None:
         customer = (
             _in_block(page, issuer)
@@ -178,7 +189,10 @@ def find_businesses(page: Page, sender: str | None = None) -> Businesses:
             page, labelled, issuer, customer, is_mail=sender is not None
         )
         if not (is_banded or all(labelled.values())):
-            issuer, customer = _likeliest(page, names, labelled, (issuer, customer), sender)
+            issuer, customer = _likeliest(
+                page, names, labelled, (issuer, customer), sender, language
+            )
+    issuer, customer = _without_titles(issuer), _without_titles(customer)
     numbers = _numbers(page, issuer, customer, names)
     if beside is not None:
         _share(page, list(beside), numbers)
@@ -194,6 +208,7 @@ def _likeliest(
     labelled: Mapping[str, _Name | None],
     found: tuple[_Name | None, _Name | None],
     sender: str | None,
+    language: str | None,
 ) -> tuple[_Name | None, _Name | None]:
     """Return the pair of all names for which most speaks, with what was found as evidence."""
     known = {each.start: each for each in (*names, *found) if each is not None}
@@ -204,6 +219,7 @@ def _likeliest(
         (first, second),
         (labelled["issuer"] is not None, labelled["customer"] is not None),
         sender,
+        language,
     )
 
     def name(place: Place | None) -> _Name | None:
@@ -215,6 +231,18 @@ def _likeliest(
         return _Name(place.name, place.start, 0, place.line)
 
     return name(issuer), name(customer)
+
+
+def _without_titles(name: _Name | None) -> _Name | None:
+    """Return a name without a form of address before it, and without what is no part of it."""
+    if name is None:
+        return None
+    title = _TITLES.match(name.text)
+    at = title.end() if title else 0
+    text = _DATIVE.sub("", name.text[at:])
+    if not has_form(text):
+        text = _DESCRIPTION.split(text, maxsplit=1)[0]
+    return replace(name, text=text, start=name.start + at) if text != name.text else name
 
 
 def _place_of(name: _Name) -> Place:
@@ -659,11 +687,18 @@ def _is_patronymic(words: Sequence[str]) -> bool:
     return len(words) > 2 and words[2].endswith(("вич", "вна", "ична"))
 
 
-def _by_evidence(page: Page, names: Sequence[_Name], customer: str | None) -> _Name | None:
+def _by_evidence(page: Page, names: Sequence[_Name], customer: _Name | None) -> _Name | None:
     """Return the company with the address of the mail, or that is named most, or first."""
-    others = [name for name in names if customer is None or not _same(name.text, customer)]
+    others = [
+        name for name in names
+        if customer is None
+        or not (
+            _same(name.text, customer.text)
+            or (name.line == customer.line and _is_of(name.text, customer.text))
+        )
+    ]  # fmt: skip
     if not others:
-        return _first_line(page, customer)
+        return _first_line(page, customer.text if customer else None)
     domains = ["".join(filter(str.isalnum, fold(match["domain"])))
                for match in _MAIL.finditer(page.text[:60_000])]  # fmt: skip
     counts = Counter(_key(name.text) for name in others)

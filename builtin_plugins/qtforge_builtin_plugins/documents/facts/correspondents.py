@@ -22,7 +22,7 @@ from qtforge_builtin_plugins.documents.facts.page import Page
 __all__ = ["BANK_NAME", "CONTACT", "Mention", "find_mentions", "sender_score"]
 
 CONTACT: Final = re.compile(
-    r"@|\+\d\d|www\.|(?<![\d.,])0\d{1,4}[ /-]+\d|\(\d{2}\) \d|\b\d{3} \d{3} \d{2,3}\b(?! ?[€$£])"
+    r"@|\+\d\d|www\.|(?<![\d.,/-])0\d{1,4}[ /-]+\d|\(\d{2}\) \d|\b\d{3} \d{3} \d{2,3}\b(?! ?[€$£])"
     r"|\b(?:[Tt]el|[Tt]lf|[Tt]fn|[Ff]on|T|тел)[.:]? ?\d|\b\d{2} \d{2} \d{2} \d{2}\b"
 )
 _SEGMENT: Final = re.compile(r"(?<=[\w)]{4})[.] (?=[^\W\d_])|\t| {3,}| [·|] ")
@@ -32,6 +32,12 @@ _LABEL: Final = re.compile(
 )
 _NAME: Final = re.compile(r"[^\W\d_a-zß-öø-ÿа-я][^,:;@\t]{2,58}")
 _STREET: Final = re.compile(r"\w[^,:@]{2,40}")
+# The last word before the name of a street, in the languages in which it is a small one.
+_STREET_KIND: Final = re.compile(
+    r"(?<!\w)(?:пр-т|просп\.?|проспект|ул\.?|улица|пер\.?|наб\.?|пл\.?|шоссе|ш\.|бул\.?|б-р|проезд|rue"
+    r"|avenue|av\.|bd|boulevard|place|quai|chemin|impasse|allée|route|cours|via|viale|piazza|corso"
+    r"|calle|c/|ul\.?|al\.|pl\.|plac|aleja|os\.|rua|praça|travessa|largo|estrada) $"
+)
 _PLACE: Final = re.compile(r"[^\W\d_][^\d,:@]{2,40}")
 _SMALL_WORD: Final = re.compile(
     r"(?<!\w)(?!(?:and|of|the|und|für|de|du|des|la|le|les|del|della|delle|dei|di|do|da|dos|das|e|y"
@@ -137,6 +143,8 @@ def _in_segment(page: Page, index: int, start: int, end: int) -> _Place | None:
         small = [match.end() for match in _SMALL_WORD.finditer(head)]
         begin = small[-1] if small else 0
         name = head[begin:].strip()
+        if _STREET_KIND.search(head, 0, begin):
+            return None
         if _NAME.fullmatch(name) and len(name) <= _MOST_NAME and not any(map(str.isdigit, name)):
             label_text = label_text or page.folded[start : start + begin]
             return _Place(index, start + begin, name, False, label_text)

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from qtforge_builtin_plugins.documents.facts.blocks import DEPARTMENT, HONORIFIC, TOWN
+from qtforge_builtin_plugins.documents.facts.bodies import find_bodies, is_body
 from qtforge_builtin_plugins.documents.facts.companies import find_companies, has_form
 from qtforge_builtin_plugins.documents.facts.correspondents import BANK_NAME, CONTACT, sender_score
 from qtforge_builtin_plugins.documents.facts.labels import fold
@@ -42,6 +43,18 @@ _SALUTATION: Final = re.compile(
 )
 _TO: Final = frozenset({"to", "an", "til", "till", "para", "al", "alla", "aan", "dla", "pour", "ao",
                         "aos", "для"})  # fmt: skip
+_FOR: Final = frozenset({"for", "fur", "voor", "per"})
+_MOST_LABEL: Final = 30  # characters
+_ARTICLES: Final = frozenset({"the", "die", "den", "der", "das", "la", "le", "les", "l", "el",
+                              "los", "las", "de", "het", "o", "a", "os", "as"})  # fmt: skip
+# Those that are called by their address: Condominio Via Mazzini 14.
+_BY_ADDRESS: Final = re.compile(
+    r"(?:condominio|comunidad de propietarios|residence|ejerforeningen|bostadsrattsforeningen|brf"
+    r"|vve|wspolnota mieszkaniowa|тсж|weg|wohnungseigentumergemeinschaft) [^,:;\t]{3,50}"
+)
+_MOST_BODY_LINES: Final = 150
+_MOST_AFTER_CLOSING: Final = 25  # lines
+_SIGNATURE: Final = 3  # lines
 _DOMAIN: Final = re.compile(r"(?:[\w.+-]+@|www\.)(?P<domain>[\w-]+(?:\.[\w-]+)*)\.\w+")
 _STREET: Final = re.compile(r"[^\W\d_].*\d|\d+[a-z]?,? [^\W\d_]")
 _MOST_LINES: Final = 400
@@ -68,7 +81,11 @@ _WEIGHTS: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
         "window": (-0.8, 1.4),
         "domain": (1.6, -1.6),
         "mail's sender": (2.2, -2.5),
+        "signature": (1.6, -2.0),
+        "person who signs": (0.0, -2.0),
         "legal form": (0.6, 0.4),
+        "body": (0.3, 0.4),
+        "addressed": (-2.0, 2.2),
         "again": (0.4, 0.0),
         "greeting": (-2.0, -2.0),
         "no name": (-3.0, -3.0),
@@ -115,6 +132,7 @@ def choose_pair(
     found: tuple[Place | None, Place | None],
     labelled: tuple[bool, bool],
     sender: str | None,
+    language: str | None = None,
 ) -> tuple[Place | None, Place | None]:
     """Return issuer and customer, each None without enough evidence.
 
@@ -124,10 +142,13 @@ def choose_pair(
         found: What other rules say are issuer and customer.
         labelled: Whether a label says so.
         sender: The sender of the mail that the text is of, or None.
+        language: ISO 639-1, or None.
     """
-    kept = [*(each for each in found if each is not None), *places, *_places(page)]
+    signed = _signed(page)
+    own = [*places, *_places(page), *_bodies(page, language), *signed[1:][-1:]]
+    kept = [*(each for each in found if each is not None), *own]
     kept = list(dict.fromkeys(kept))[:_MOST_PLACES]
-    scored = _scored(page, kept, found, labelled, sender)
+    scored = _scored(page, kept, found, labelled, sender, language, signed)
     best: tuple[float, Place | None, Place | None] = (0.0, None, None)
     for one in [*scored, None]:
         for other in [*scored, None]:
@@ -184,6 +205,80 @@ def _places(page: Page) -> Iterator[Place]:
                 top = _top(page, index, cell.column)
                 if top is not None:
                     yield top
+
+
+def _bodies(page: Page, language: str | None) -> Iterator[Place]:
+    """Yield bodies without a legal form, and those that a sentence addresses the invoice to."""
+    for index, (start, end) in enumerate(page.lines[:_MOST_BODY_LINES]):
+        line = page.text[start:end]
+        for cell in page.cells[index]:
+            named = _BY_ADDRESS.match(page.folded, cell.start, cell.end)
+            if named is not None:
+                yield Place(page.text[cell.start : named.end()].strip(), cell.start, index)
+        for at, name in find_bodies(line, language):
+            if len(name) <= _MOST_NAME and _is_at_beginning(page, index, start + at):
+                yield Place(name, start + at, index)
+        for at, name in find_companies(line):
+            if at and _is_addressed(page, index, start + at):
+                yield Place(name, start + at, index)
+
+
+def _signed(page: Page) -> list[Place]:
+    """Return the names below the last closing of a letter: a person, then a company.
+
+    Those of a letter without a company have the person last.
+    """
+    for index in range(len(page.lines) - 1, max(-1, len(page.lines) - _MOST_AFTER_CLOSING), -1):
+        start, end = page.lines[index]
+        if end - start > _MOST_NAME:
+            continue
+        if not _is_closing(page, start, end):
+            continue
+        found: list[Place] = []
+        for below in range(index + 1, min(index + 1 + _SIGNATURE, len(page.lines))):
+            first, last = page.lines[below]
+            cut = _PART.search(page.text, first, last)
+            until = cut.start() if cut else last
+            if not _may_be_name(page, first, until):
+                break
+            found.append(Place(page.text[first:until].strip(), first, below))
+            if cut is not None:
+                break
+        return found
+    return []
+
+
+def _is_closing(page: Page, start: int, end: int) -> bool:
+    return " ".join(page.labels.words_of(page.folded[start:end])) in page.labels.closings
+
+
+def _is_at_beginning(page: Page, index: int, start: int) -> bool:
+    """Return whether a name begins a cell, or stands behind a colon or a word such as "to"."""
+    cell = max((cell.start for cell in page.cells[index] if cell.start <= start), default=start)
+    before = page.text[cell:start].rstrip()
+    if not before or before.endswith(":") or _is_addressed(page, index, start):
+        return True
+    roles = [page.labels.roles_of(word) for word in page.labels.words_of(page.folded[cell:start])]
+    return len(roles) <= _LABEL_WORDS and any("buyer" in each for each in roles)
+
+
+def _is_addressed(page: Page, index: int, start: int) -> bool:
+    """Return whether a sentence about the invoice has a word such as "to" before a name."""
+    line = page.lines[index][0]
+    words = page.labels.words_of(page.folded[line:start])
+    if words and words[-1] in _TO | _FOR:
+        return True
+    while words and words[-1] in _ARTICLES:
+        words.pop()
+    if words and words[-1] in _TO | _FOR:
+        return True
+    near = page.hits_between(max(line, start - _MOST_LABEL), start)
+    return any(
+        "customer" in hit.kinds
+        and " " in page.text[hit.start : hit.end]
+        and not page.text[hit.end : start].strip()
+        for hit in near
+    )
 
 
 def _top(page: Page, town: int, column: int) -> Place | None:
@@ -275,12 +370,20 @@ def _scored(
     found: tuple[Place | None, Place | None],
     labelled: tuple[bool, bool],
     sender: str | None,
+    language: str | None,
+    signed: Sequence[Place],
 ) -> list[_Scored]:
     domains = {key_of(match["domain"]) for match in _DOMAIN.finditer(page.text)}
     who = key_of(sender.split("<", 1)[0]) if sender else ""
     best: dict[str, _Scored] = {}
     for place in places:
-        features = _features(page, place, found, labelled, domains, who)
+        features = _features(page, place, found, labelled, domains, who, language)
+        is_signed = place in signed
+        is_company = is_signed and (
+            bool(features["legal form"] or features["body"]) or place in signed[1:][-1:]
+        )
+        features["signature"] = is_company
+        features["person who signs"] = is_signed and not is_company
         issuer = sum(_WEIGHTS[name][0] * count for name, count in features.items())
         customer = sum(_WEIGHTS[name][1] * count for name, count in features.items())
         known = best.get(place.name)
@@ -300,6 +403,7 @@ def _features(
     labelled: tuple[bool, bool],
     domains: Set[str],
     who: str,
+    language: str | None,
 ) -> dict[str, float]:
     issuer, customer = found
     end = _end_of_block(page, place.line)
@@ -330,7 +434,9 @@ def _features(
                 len(each) >= _LEAST_KEY),
         "mail's sender": len(who) >= _LEAST_KEY and (who in key or key in who),
         "legal form": has_form(place.name),
-        "second line": _is_second_line(page, place),
+        "body": not has_form(place.name) and is_body(place.name, language),
+        "addressed": _is_addressed(page, place.line, place.start),
+        "second line": _is_second_line(page, place, language),
         "in the foot": is_low
         and line_end - line_start > _MOST_NAME
         and not has_label
@@ -339,7 +445,8 @@ def _features(
         "again": page.text.count(place.name) > 1,
         "greeting": line.endswith((",", "!")) and len(line) <= _MOST_NAME,
         "bank": BANK_NAME.search(place.name) is not None and not has_label,
-        "no name": not own or _LABEL_AT_END.fullmatch(fold(place.name)) is not None
+        "no name": not own or _is_closing(page, place.start, place.start + len(own))
+        or _LABEL_AT_END.fullmatch(fold(place.name)) is not None
         or _SALUTATION.fullmatch(fold(place.name)) is not None
         or DEPARTMENT.match(fold(place.name)) is not None
         or _DEPARTMENT_AT_END.fullmatch(fold(place.name)) is not None,
@@ -387,8 +494,8 @@ def _is_polite(page: Page, place: Place) -> bool:
     return is_near and _SALUTATION.fullmatch(page.folded, above_start, above_end) is not None
 
 
-def _is_second_line(page: Page, place: Place) -> bool:
-    """Return whether a name without a legal form is directly below a company's in its block."""
+def _is_second_line(page: Page, place: Place, language: str | None) -> bool:
+    """Return whether a name without a legal form is directly below another one in its block."""
     if not place.line or has_form(place.name) or place.start != page.lines[place.line][0]:
         return False
     above_start, above_end = page.lines[place.line - 1]
@@ -396,7 +503,9 @@ def _is_second_line(page: Page, place: Place) -> bool:
         return False
     text = page.text[above_start:above_end]
     company = next(find_companies(text), None)
-    return company is not None and company[0] == 0 and len(company[1]) == len(text)
+    if company is not None and company[0] == 0 and len(company[1]) == len(text):
+        return True
+    return is_body(text, language) and not is_body(place.name, language)
 
 
 def _is_window(page: Page, index: int, end: int) -> bool:

@@ -51,6 +51,8 @@ _VALUE: Final = re.compile(
 )
 # 21 78971 21705 02349: a reference of groups of digits, up to the end of its cell.
 _GROUPS: Final = re.compile(r"\d{1,6}(?: \d{2,6}){1,8}(?=\s*$)")
+# 7701 3344 1188: a number in groups of the same length, but for the first one.
+_EVEN_GROUPS: Final = re.compile(r"[1-9]\d{0,3}(?:(?: \d{3}){2,4}|(?: \d{4}){2,3})(?=\s*$)")
 _PHONE: Final = re.compile(r"0?\d{2,4}(?: \d{2,3}){2,3}(?!\d)")
 _REST_OF_AMOUNT: Final = re.compile(r",\d\d(?!\d)")
 _ROW_VALUE: Final = re.compile(r"[^\W_][\w/.&-]{0,40}")
@@ -515,7 +517,8 @@ def _value_in(kind: str, text: str, dates: _Dates) -> tuple[int, int, str] | Non
     match = _VALUE.match(text, lead.end() if lead else 0)
     if match is None:
         return None
-    groups = _GROUPS.match(text, match.start()) if kind == "payment_reference" else None
+    written = {"payment_reference": _GROUPS, "number": _EVEN_GROUPS}.get(kind)
+    groups = written.match(text, match.start()) if written else None
     if groups is not None:
         return groups.start(), groups.end(), groups[0]
     value = match[0].rstrip(".-/&")

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from qtforge_builtin_plugins.documents.facts.ibans import iterate_ibans
 from qtforge_builtin_plugins.documents.facts.labels import fold
@@ -23,15 +23,16 @@ _DATA: Final = Path(__file__).with_suffix(".toml")
 _SPACE: Final = r"[  ]?"
 
 
-def find_home_currency(text: str) -> str | None:
+def find_home_currency(text: str, language: str | None = None) -> str | None:
     """Return the ISO 4217 code of the country that an invoice's numbers name; None without one.
 
     The country of a valid account comes before that of other numbers, which may be a customer's.
 
     Args:
         text: The invoice.
+        language: ISO 639-1, or None.
     """
-    currencies, words, numbers = _evidence()
+    currencies, words, numbers = _evidence(language)
     accounts = {
         currencies[iban.iban[:2]]
         for _, iban in iterate_ibans(text)
@@ -45,16 +46,20 @@ def find_home_currency(text: str) -> str | None:
 
 
 @cache
-def _evidence() -> tuple[Mapping[str, str], re.Pattern[str], re.Pattern[str]]:
+def _evidence(
+    language: str | None,
+) -> tuple[Mapping[str, str], re.Pattern[str], re.Pattern[str]]:
     """Return the currency of each country of accounts, and a pattern with a group of each."""
-    data: Mapping[str, Mapping[str, list[str]]] = tomllib.loads(_DATA.read_text("utf-8"))
+    data: Mapping[str, Mapping[str, Any]] = tomllib.loads(_DATA.read_text("utf-8"))
     accounts = {
         country: currency for currency, each in data.items() for country in each.get("accounts", ())
     }
-    words = {
-        currency: [re.escape(fold(word)) for word in each["words"]]
-        for currency, each in data.items() if "words" in each
-    }  # fmt: skip
+    words: dict[str, list[str]] = {}
+    for currency, each in data.items():
+        own = each.get("languages", {}).get(language)
+        listed = [*each.get("words", ()), *([own] if own else [])]
+        if listed:
+            words[currency] = [re.escape(fold(word)) for word in listed]
     numbers = {
         currency: [number.replace("~", _SPACE).replace(r"\d{", rf"(?:{_SPACE}\d){{")
                    for number in each["numbers"]]

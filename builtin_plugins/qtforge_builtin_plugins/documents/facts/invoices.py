@@ -105,7 +105,7 @@ def find_invoice(
     number = fields.get("number")
     if sums.total is None and (number is None or number.confidence <= GUESSED):
         return None
-    businesses = find_businesses(page, sender)
+    businesses = find_businesses(page, sender, language)
     evidence: dict[str, FactEvidence] = {}
     for name, each in fields.items():
         evidence[name] = _evidence(page, each.evidence, each.start, each.confidence)
@@ -205,7 +205,10 @@ def _items(rows: Sequence[Row], sums: Sums) -> list[Row]:
     A row without the label of a sum stays one when the only item is the net sum, too.
     """
     chosen = (*sums.taxes, sums.net, sums.total, sums.due, sums.paid)
-    used = {line.line for line in chosen if line and (line.kind or line in sums.taxes)}
+    used = {
+        line.line for line in chosen
+        if line and (line.kind not in (None, "other") or line in sums.taxes)
+    }  # fmt: skip
     return [row for row in rows if row.line not in used]
 
 

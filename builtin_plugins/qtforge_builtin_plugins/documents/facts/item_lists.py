@@ -39,6 +39,7 @@ _ENDING: Final = re.compile(
 )
 _ENDS: Final = frozenset({"paid", "amount_due"})
 _PASSED: Final = frozenset({"net", "total", "total_weak", "tax_base"})
+_NO_SUM: Final = frozenset({None, "other"})
 _EITHER: Final = (False, True)
 _EXTRAS: Final = frozenset({"discount", "shipping"})
 _SUM_WORDS: Final = frozenset({"sum", "net", "amounts", "due", "including", "excluding"})
@@ -73,6 +74,8 @@ def complete_rows(page: Page, language: str | None, rows: Sequence[Row], sums: S
     if not any(targets) or _make(rows, targets, sums.lines):
         return list(rows)
     reader = _Reader(page, language, rows, sums)
+    if not rows and sums.net is not None and reader.is_only_item(sums.net):
+        return [reader.item_of(sums.net)]
     wanted = dict.fromkeys(target for target in targets if target)
     for target, back, with_ignored in itertools.product(wanted, range(_MOST_COLUMNS), _EITHER):
         found = reader.find(target, back, with_ignored)
@@ -109,8 +112,23 @@ class _Reader:
         self._mark = decimal_mark(page.text)
         self._language = language
         self._rows = {page.line_at(row.amount.start): row for row in rows}
+        self._lines = sums.lines
         self._sums = {line.line: line for line in sums.lines}
         self._taxes = {line.line for line in sums.taxes}
+
+    def is_only_item(self, net: SumLine) -> bool:
+        """Return whether the net sum is the amount of the only item: nothing says that it is a sum.
+
+        Its line has words of its own, and no other amount stands above it.
+        """
+        if net.kind not in _NO_SUM or _SUM_WORDS & net.says or len(_WORD.findall(net.label)) < 2:
+            return False
+        amounts = self._amounts(net.line)
+        return len(amounts) == 1 and not any(map(self._amounts, range(net.line)))
+
+    def item_of(self, line: SumLine) -> Row:
+        """Return the item whose amount is that of a line."""
+        return self._row(_Entry(line.line, self._amounts(line.line)), 0)
 
     def find(self, target: Decimal, back: int, with_ignored: bool) -> list[Row]:
         """Return the items that make a sum, or none.
@@ -121,7 +139,7 @@ class _Reader:
             with_ignored: Whether a line whose label is that of no sum may be an item: the levy of
                 a profession is one, the sum that is carried from page to page is none.
         """
-        below = [line.line for line in self._sums.values() if line.amount.value == target]
+        below = [line.line for line in self._lines if line.amount.value == target]
         for index in dict.fromkeys(below):
             chosen = self._above(index, target, back, with_ignored)
             items = self._without_changes(chosen, back) if target > 0 else chosen
@@ -195,13 +213,10 @@ class _Reader:
     def _amounts(self, at: int) -> list[Money]:
         start, end = self._page.lines[at]
         numbers = find_money(self._page, start, end, self._mark, self._language)
-        if not numbers or not _ENDING.fullmatch(self._page.folded[numbers[-1].end : end]):
-            # An amount before the rate of its tax, as in 545.00 20.
-            numbers = [each for each in numbers if each.looks_like_money]
-            if not numbers or not _ENDING.fullmatch(self._page.folded[numbers[-1].end : end]):
-                return []
         amounts = [each for each in numbers if each.looks_like_money]
-        return amounts if amounts and numbers[-1] is amounts[-1] else []
+        if not amounts or not _ENDING.fullmatch(self._page.folded[amounts[-1].end : end]):
+            return []
+        return amounts
 
     def _is_item(self, entry: _Entry, index: int) -> bool:
         """Return whether a line with the amount of a sum is its only item.

@@ -132,6 +132,7 @@ class Labels:
         read: What words of texts said before.
         sentences: What single words say in a running sentence, such as ``amounts``.
         mentions: Words of sentences that are only in an invoice, such as ``we invoice you``.
+        closings: The words of the line above who signs a letter, such as ``kind regards``.
     """
 
     kinds: Mapping[str, tuple[str, ...]]
@@ -145,6 +146,7 @@ class Labels:
     read: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
     sentences: Mapping[str, frozenset[str]] = field(default_factory=dict)
     mentions: frozenset[str] = field(default=frozenset())
+    closings: frozenset[str] = field(default=frozenset())
 
     @staticmethod
     def words_of(folded: str) -> list[str]:
@@ -296,12 +298,15 @@ def load_labels(language: str | None, folder: str | None = None) -> Labels:
         words=_roles([*english, *own], "words"),
         # The small words of one language mean other things in another.
         sentences=_roles(own, "sentences") if len(names) == 1 else {},
-        mentions=frozenset(
-            each
-            for data in (*english, *own)
-            for mention in data.get("mentions", ())
-            for each in _variants(mention)
-        ),
+        mentions=_phrases("mentions", (*english, *own)),
+        closings=_phrases("closings", (*english, *own)),
+    )
+
+
+def _phrases(key: str, files: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Return all spellings of the phrases of a list."""
+    return frozenset(
+        each for data in files for phrase in data.get(key, ()) for each in _variants(phrase)
     )
 
 

@@ -48,7 +48,7 @@ _MONEY: Final = re.compile(
     rf"(?:(?<![\w.,/:№#])|(?<=[^\W\d_]{{2}})(?={_EXACT})|(?<=[^\W\d_]\.)(?={_EXACT}))"
     rf"(?P<open>\()?(?P<minus>[-−–] ?)?(?:(?P<before>{_CURRENCY})[ \n]?)?"
     r"(?P<minus2>[-−–] ?)?"
-    rf"(?P<number>{_NUMBER})(?:[.,][-–]{{1,2}}(?!\d))?(?P<minus3>-(?!\d))?"
+    rf"(?P<number>{_NUMBER})(?:[.,:][-–]{{1,2}}(?!\d))?(?P<minus3>-(?!\d))?"
     rf"(?:[ \n]?(?P<after>{_CURRENCY})(?!\.? ?\d))?(?P<close>\))?(?![\w/]|[.,:]\d|-\w)"
 )
 # 20 %, and %20 as in Turkish; in "19%2.975,00" and "20 %374 723,38" a sum follows the rate.
@@ -57,6 +57,8 @@ RATE_AFTER: Final = rf"(?<![\d.,])(\d{{1,2}}(?:[.,]\d{{1,3}})?)(?:%| %(?!{_RATE_
 """A rate before its sign; its number is the group."""
 
 _PERCENT: Final = re.compile(rf"\(?[-–]?{RATE_AFTER}\)?|% ?{_RATE_BEHIND}")
+# 4 500:00, as amounts are written in Sweden; a time has fewer digits before its colon.
+_COLON: Final = re.compile(r"(?<=\d{3}):(?=\d\d(?![\d:]))")
 _RATE: Final = re.compile(rf"(?P<minus>[-–]?)(?:{RATE_AFTER}|% ?({_RATE_BEHIND}))")
 _ENDING: Final = re.compile(r"[\s|;.*)]{0,6}(?:[a-z]{1,2}(?![a-z]))?[\s|*.]*")
 _DATE: Final = re.compile(r"(?<!\d)\d{1,4}[./-]\d{1,2}[./-]\d{2,4}(?!\d)")
@@ -77,6 +79,7 @@ _MOST_OF_RATE_ROW: Final = 4
 _RATE_AND_BASE: Final = re.compile(r"(\d{1,2})[ \u00a0\u202f](\d{3}[.,]\d\d)")
 # A bracket is a minus sign at the end of a cell; in a sentence it is a bracket.
 _AFTER_BRACKET: Final = re.compile(r"[ .*]?(?:$|\t| {2,}|\|)")
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _LONG_WORD: Final = re.compile(r"[^\W\d_]{5,}")
 _MOST_LABEL: Final = 80
 _LEADER: Final = re.compile(r"(?:[.·_-] ?){4,}| {3,}")  # between a label and its amount
@@ -116,6 +119,8 @@ def find_money(
     if known is not None:
         return known
     line = _DATE.sub(_blank, line)
+    if ":" in line:
+        line = _COLON.sub(",", line)
     if "%" in line:
         line = _PERCENT.sub(_blank, line)
     found: list[Money] = []
@@ -214,9 +219,14 @@ def read_lines(page: Page, language: str | None) -> list[SumLine]:
         first = next(
             (cell.start for cell in cells if _label_kinds(page, cell.start, cell.end)), start
         )
+        pairs = _pairs(page, index, first, end, mark, language)
+        if pairs:
+            found += pairs
+            continue
         made = _read_line(page, index, first, end, mark, language)
         if made is not None:
             found.append(made)
+            found += _net_and_tax(page, made, first, end, mark, language)
     found += _drawn_before(page, mark, language)
     found += _in_rows(page, mark, language)
     found += _of_rate_table(page, mark, language)
@@ -297,6 +307,51 @@ def _in_rows(page: Page, mark: str | None, language: str | None) -> Iterator[Sum
                 rate=rates[0] if rates else None, base=None, line=index,
                 evidence=page.spans([(hit.start, hit.end), (amount.start, amount.end)]), plain=True,
             )  # fmt: skip
+
+
+def _pairs(
+    page: Page, index: int, start: int, end: int, mark: str | None, language: str | None
+) -> list[SumLine]:
+    """Return the sums of a line with several, each behind its label: Net 100.00 VAT 20.00."""
+    amounts = find_money(page, start, end, mark, language)
+    if len(amounts) < 2 or not all(each.looks_like_money for each in amounts):
+        return []
+    found: list[SumLine] = []
+    at = start
+    for amount in amounts:
+        first = next((hit.start for hit in page.hits_between(at, amount.start)), amount.start)
+        between = page.folded[at:first]
+        kinds = tuple(kind for kind in _label_kinds(page, first, amount.start) if kind in _KINDS)
+        if not kinds or _WORD.search(between) or not _only_label(page, first, amount.start):
+            return []
+        rates = [_rate(match) for match in _RATE.finditer(page.folded[at : amount.start])]
+        found.append(SumLine(
+            kind=_kind(kinds, rates), label=page.folded[first : amount.start], amount=amount,
+            rate=rates[0] if rates else None, base=None, line=index,
+            evidence=page.spans([(first, amount.end)]), plain=True,
+            says=_said(page, first, amount.start),
+        ))  # fmt: skip
+        at = amount.end
+    return found if _ENDING.fullmatch(page.folded[at:end]) else []
+
+
+def _net_and_tax(
+    page: Page, total: SumLine, start: int, end: int, mark: str | None, language: str | None
+) -> list[SumLine]:
+    """Return net sum and tax of a row whose last column is the total: Total 100.00 20.00 120.00."""
+    if total.kind not in ("total", "total_weak", "amount_due"):
+        return []
+    amounts = [each for each in find_money(page, start, end, mark, language)
+               if each.looks_like_money][-3:]  # fmt: skip
+    if len(amounts) != 3 or amounts[-1].start != total.amount.start:
+        return []
+    net, tax, whole = amounts
+    if net.value + tax.value != whole.value or abs(tax.value) * 100 > abs(net.value) * _MOST_RATE:
+        return []
+    return [
+        replace(total, kind=kind, amount=amount, rate=None, base=None, plain=True, says=frozenset())
+        for kind, amount in (("net", net), ("tax", tax))
+    ]
 
 
 def _label_kinds(page: Page, start: int, end: int) -> tuple[str, ...]:
@@ -499,4 +554,4 @@ def _main_currency(page: Page, lines: Sequence[SumLine], language: str | None) -
     )
     if signs:
         return _currency(signs.most_common(1)[0][0], language)
-    return find_home_currency(page.text)
+    return find_home_currency(page.text, language)

@@ -53,6 +53,27 @@ def summary(sums: Sums) -> tuple[str | None, list[str], str | None]:
             id="rounded to coins",
         ),
         pytest.param(
+            "Net 1000.00 VAT 20% 200.00 Total £1200.00",
+            ("1000.00", ["200.00"], "1200.00"),
+            id="all sums in one line",
+        ),
+        pytest.param(
+            "Work Net VAT Gross\nSurvey 500.00 100.00 600.00\nReport 200.00 40.00 240.00\n"
+            "Total 700.00 140.00 840.00",
+            ("700.00", ["140.00"], "840.00"),
+            id="net sum and tax in columns before the total",
+        ),
+        pytest.param(
+            "Net 1000.00\nVAT 20% 200.00\nTax withheld 15% -150.00\nInvoice total 1050.00",
+            ("1000.00", ["200.00"], "1050.00"),
+            id="a tax is withheld, with a minus sign",
+        ),
+        pytest.param(
+            "Net 1000.00\nVAT 20% 200.00\nWithheld 15% 150.00\nInvoice total 1050.00",
+            ("1000.00", ["200.00"], "1050.00"),
+            id="a tax is withheld, without a minus sign",
+        ),
+        pytest.param(
             "Net 100.00\nVAT 20% 20.00\nSum 120.00\nAdvance -50.00\nAmount due 70.00",
             ("100.00", ["20.00"], "120.00"),
             id="an advance is taken off",
@@ -99,3 +120,19 @@ def test_a_bracket_in_a_sentence_is_no_minus_sign() -> None:
         for money in find_money(page, start, end, ".", "en")
     ]
     assert found == [Decimal("83.03"), Decimal("-12.00")]
+
+
+@pytest.mark.parametrize(
+    ("line", "amounts"),
+    [
+        ("Att betala 4 500:00", ["4500.00"]),
+        ("Att betala 1 250:-", ["1250"]),
+        ("Öppet 08:00", []),
+        ("Köp 14:21:07", []),
+    ],
+)
+def test_a_colon_before_two_digits_is_a_decimal_mark_only_after_three(
+    line: str, amounts: list[str]
+) -> None:
+    page = Page(line, load_labels("sv"))
+    assert [str(each.value) for each in find_money(page, 0, len(line), None, "sv")] == amounts

@@ -14,7 +14,7 @@ CUSTOMER = "Boatyard Petersen Ltd\nAccounts\nHarbour Road 12\nLeeds LS1 4DY\n"
 
 
 def read(text: str, language: str = "en") -> tuple[str | None, str | None]:
-    found = find_businesses(Page(text, load_labels(language)))
+    found = find_businesses(Page(text, load_labels(language)), language=language)
     return (
         found.issuer.name if found.issuer else None,
         found.customer.name if found.customer else None,
@@ -69,3 +69,50 @@ def test_a_department_is_no_customer() -> None:
     assert read(f"Harder Software Ltd, Mill Lane 2, Leeds LS1 4DY, Tel 0161 496 0182\n{CUSTOMER}")[
         1
     ] == ("Boatyard Petersen Ltd")
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "customer"),
+    [
+        ("en", "Our invoice 17 of 3 March 2026 to Wexcombe Music Society for tuning.",
+         "Wexcombe Music Society"),
+        ("sv", "Här kommer faktura 3391 till Rättviks församling för röjning.",
+         "Rättviks församling"),
+        ("it", "Le invio la fattura n. 395 del 3 maggio 2025, intestata a Gruppo Trekking Brianza.",
+         "Gruppo Trekking Brianza"),
+        ("de", "Für die Lieferung an die Feinkost Berger GmbH berechnen wir 350,00 EUR.",
+         "Feinkost Berger GmbH"),
+        ("tr", "Misafir: Murat Aksoy", "Murat Aksoy"),
+        ("es", "Titular: Comunidad de Propietarios Calle Colón 14",
+         "Comunidad de Propietarios Calle Colón 14"),
+    ],
+)  # fmt: skip
+def test_a_body_or_company_to_which_a_sentence_or_a_word_points_is_the_customer(
+    language: str, text: str, customer: str
+) -> None:
+    assert read(f"Northgate Piano Tuning\n\n{text}\n", language)[1] == customer
+
+
+def test_the_last_name_below_a_closing_is_the_issuer() -> None:
+    text = "For 17 we charge £20.00.\n\nWith kind regards\nRuth Standish\nNorthgate Piano Tuning\n"
+    assert read(text)[0] == "Northgate Piano Tuning"
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "name"),
+    [
+        ("de", "Kunde: Frau Sabine Trautwein", "Sabine Trautwein"),
+        ("en", "Customer: Mrs P. Okafor", "P. Okafor"),
+        ("de", "Kunde: An Verlag Nordlicht GmbH", "Verlag Nordlicht GmbH"),
+        ("fr", "Client : M. et Mme Le Goff", "M. et Mme Le Goff"),
+    ],
+)
+def test_a_form_of_address_is_no_part_of_a_name(language: str, written: str, name: str) -> None:
+    assert read(f"Hallam Tents Ltd\n{written}\n", language)[1] == name
+
+
+def test_a_street_before_its_number_is_no_name() -> None:
+    text = (
+        "АО «Тёплый дом»\nпр-т Мира, д. 93, оф. 12\n190000, г. Санкт-Петербург\nИТОГ 59,60 руб.\n"
+    )
+    assert read(text, "ru") == ("АО «Тёплый дом»", None)
