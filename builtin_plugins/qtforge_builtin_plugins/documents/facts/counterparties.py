@@ -215,10 +215,13 @@ def _bodies(page: Page, language: str | None) -> Iterator[Place]:
             named = _BY_ADDRESS.match(page.folded, cell.start, cell.end)
             if named is not None:
                 yield Place(page.text[cell.start : named.end()].strip(), cell.start, index)
+        companies = list(find_companies(line))
         for at, name in find_bodies(line, language):
+            if any(name in company for _, company in companies):
+                continue
             if len(name) <= _MOST_NAME and _is_at_beginning(page, index, start + at):
                 yield Place(name, start + at, index)
-        for at, name in find_companies(line):
+        for at, name in companies:
             if at and _is_addressed(page, index, start + at):
                 yield Place(name, start + at, index)
 
