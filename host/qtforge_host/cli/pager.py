@@ -48,7 +48,8 @@ def paged(command: Callable[P, R]) -> Callable[P, R]:
 @contextlib.contextmanager
 def in_pager() -> Iterator[None]:
     """Show what is printed within this in a pager where it is longer than the terminal."""
-    words = _words() if sys.stdout.isatty() else []
+    # Without a keyboard nobody could leave it.
+    words = _words() if sys.stdout.isatty() and sys.stdin is not None and sys.stdin.isatty() else []
     if not words:
         yield
         return

@@ -16,7 +16,11 @@ _COMMAND = str(Path(sys.executable).with_name("qtforge-host"))
 
 
 def in_terminal(
-    environment: Mapping[str, str], *words: str, lines: int = 100, columns: int = 80
+    environment: Mapping[str, str],
+    *words: str,
+    lines: int = 100,
+    columns: int = 80,
+    keyboard: bool = True,
 ) -> tuple[int, str]:
     """Run a command in a terminal, without a pager; return its exit code and what it shows.
 
@@ -25,13 +29,18 @@ def in_terminal(
         words: Its arguments.
         lines: The height of the terminal.
         columns: The width of the terminal.
+        keyboard: Whether its standard input is the terminal, too.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     env = {"NO_COLOR": "1", "TERM": "xterm", "PAGER": "cat", **environment}
     shown = b""
     with subprocess.Popen(
-        [_COMMAND, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=env
+        [_COMMAND, *words],
+        stdin=theirs if keyboard else subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        env=env,
     ) as child:
         os.close(theirs)
         while True:

@@ -94,6 +94,15 @@ def test_nothing_that_is_redirected_is_paged(cli: Any, pager: Path) -> None:
     assert "technical-pipeline" in said.out
 
 
+def test_no_pager_waits_for_a_key_where_there_is_no_keyboard(
+    environment: dict[str, str], pager: Path
+) -> None:
+    env = {**environment, "PAGER": f"'{pager}'"}
+    shown = in_terminal(env, "plugins", "list", lines=5, keyboard=False)[1]
+    assert "PAGED" not in shown
+    assert "technical-pipeline" in shown
+
+
 def test_what_is_harmful_stays_an_escape_in_the_pager(
     terminal: Terminal, pager: Path, tmp_path: Path
 ) -> None:
