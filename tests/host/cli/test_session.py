@@ -14,7 +14,7 @@ from qtforge_host.cli.main import cli as root
 WITHOUT = {
     "help", "tokens create", "tokens list", "tokens revoke", "schedules test", "plugins list",
     "plugins info", "plugins enable", "plugins disable", "plugins prefer",
-    "plugins commands", "plugins new", "workflows new", "workflows list",
+    "plugins commands", "plugins new", "dev", "workflows new", "workflows list",
     "workflows show", "workflows validate",
     "workflows graph", "bus topics", "bus request", "health", "config show", "completion",
 }  # fmt: skip
