@@ -15,7 +15,14 @@ from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SCRIPT", "Installation", "install", "install_plugin", "link_packages"]
+__all__ = [
+    "SCRIPT",
+    "Installation",
+    "install",
+    "install_operation",
+    "install_plugin",
+    "link_packages",
+]
 
 _PACKAGES = ("qtforge_host", "qtforge_builtin_plugins", "qtforge_sdk")
 SCRIPT = """\
@@ -95,7 +102,29 @@ def _link_own_packages(site: Path) -> None:
 
 def install_plugin(site: Path, number: int) -> str:
     """Write a plugin as pip would install it; return the module's name."""
-    module, version = f"bench_plugin_{number:02}", f"1.{number}.0"
+    module = f"bench_plugin_{number:02}"
+    source = (
+        "from qtforge_sdk import Plugin\n\n\nclass Example(Plugin):\n"
+        '    requires = ("document-storage >= 1.0",)\n'
+    )
+    _install(site, module, f"1.{number}.0", source)
+    return module
+
+
+def install_operation(site: Path, topic: str) -> str:
+    """Write a plugin with one operation that does nothing; return the module's name."""
+    module = "bench_operation"
+    source = (
+        "from typing import Any\n\nfrom qtforge_sdk import Plugin, operation\n\n\n"
+        f"class Example(Plugin):\n    @operation({topic!r})\n"
+        "    async def answer(self, message: dict[str, Any]) -> dict[str, Any]:\n"
+        "        return {}\n"
+    )
+    _install(site, module, "1.0.0", source)
+    return module
+
+
+def _install(site: Path, module: str, version: str, source: str) -> None:
     metadata = site / f"{module}-{version}.dist-info"
     metadata.mkdir(parents=True)
     name = module.replace("_", "-")
@@ -108,9 +137,4 @@ def install_plugin(site: Path, number: int) -> str:
     (metadata / "entry_points.txt").write_text(
         f"[qtforge.plugins]\n{name} = {module}:Example\n", encoding="utf-8"
     )
-    (site / f"{module}.py").write_text(
-        "from qtforge_sdk import Plugin\n\n\nclass Example(Plugin):\n"
-        '    requires = ("document-storage >= 1.0",)\n',
-        encoding="utf-8",
-    )
-    return module
+    (site / f"{module}.py").write_text(source, encoding="utf-8")

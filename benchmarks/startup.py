@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.installation import Installation, install
+from benchmarks.installation import Installation, install, install_operation
 from benchmarks.measuring import Figure, Goal, figures
 
 __all__ = ["Startup", "measure_listing", "measure_startup"]
@@ -19,6 +20,37 @@ _GROUP = "one process, from start to end"
 _PLUGINS = 50
 _LIMIT_S = 60.0
 _LISTED = 50
+_STAGE = """\
+name = "one-stage"
+kind = "sequential"
+
+[[stages]]
+name = "only"
+operation = "bench.answer"
+message = {}
+"""
+_MACHINE = """\
+name = "waiting"
+kind = "reactive"
+initial = "open"
+
+[states.open]
+
+[states.closed]
+final = true
+
+[[transitions]]
+name = "poke"
+from = "open"
+to = "open"
+trigger = "poke"
+
+[[transitions]]
+name = "close"
+from = "open"
+to = "closed"
+trigger = "close"
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +72,7 @@ class _Process:
     words: Sequence[str]
     environment: Mapping[str, str]
     goal: Goal | None = None
+    executes: bool = False
 
 
 def measure_startup(rounds: int) -> Startup:
@@ -61,7 +94,7 @@ def measure_startup(rounds: int) -> Startup:
         imports = {
             process.name: _imports(installation, process)
             for process in processes
-            if process.goal is not None
+            if process.goal is not None and not process.executes
         }
         _check_listing(installation, processes[2])
     return Startup(figures=measured, imports=imports)
@@ -129,11 +162,41 @@ def _processes(installation: Installation, folder: Path) -> list[_Process]:
             name="`python3 -c 'import click'`", words=("-c", "import click"), environment=plain
         ),
     ]
+    processes += _of_runs(installation, folder, plain)
     peers = {"pytest": "`pytest --version`", "pip": "`pip --version`"}
     return processes + [
         _Process(name=name, words=("-m", module, "--version"), environment=plain)
         for module, name in peers.items()
         if _has(installation, module, plain)
+    ]
+
+
+def _of_runs(installation: Installation, folder: Path, plain: Mapping[str, str]) -> list[_Process]:
+    """Return the commands that execute and show runs, in a state directory that has some."""
+    work = folder / "work"
+    install_operation(work, "bench.answer")
+    stage, machine = work / "one-stage.toml", work / "waiting.toml"
+    stage.write_text(_STAGE, encoding="utf-8")
+    machine.write_text(_MACHINE, encoding="utf-8")
+    environment = {**plain, "PYTHONPATH": str(work)}
+    host = (str(installation.script), "--state-dir", str(folder / "state"))
+    queue = (*host, "run", str(machine), "--detach", "--json")
+    run_id = str(json.loads(_run(installation, queue, environment).stdout)["run_id"])
+    commands: tuple[tuple[str, tuple[str, ...], int, bool], ...] = (
+        ("`qtforge-host run`, one stage that does nothing", ("run", str(stage)), 16, True),
+        ("`qtforge-host send`", ("send", run_id, "poke"), 16, True),
+        ("`qtforge-host runs list`", ("runs", "list"), 10, False),
+        ("`qtforge-host runs show`", ("runs", "show", run_id), 10, False),
+    )
+    return [
+        _Process(
+            name=name,
+            words=(*host, *words),
+            environment=environment,
+            goal=Goal(ratio=ratio),
+            executes=executes,
+        )
+        for name, words, ratio, executes in commands
     ]
 
 

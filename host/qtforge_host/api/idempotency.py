@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,6 +22,8 @@ def run_id_of(key: str) -> str:
     Raises:
         KeyInvalidError: The key can't be used.
     """
+    import hashlib  # its first import makes OpenSSL ready, in 3 ms
+
     if not 0 < len(key) <= _KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
         raise KeyInvalidError(_KEY_CHARACTERS)
     return f"key-{hashlib.sha256(key.encode()).hexdigest()[:20]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -332,6 +331,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def journal_id(self) -> str:
         """What is the same for all processes that share the runs of a journal."""
+        import hashlib  # its first import makes OpenSSL ready, in 3 ms
+
         place = self.journal.rpartition("@")[2]
         if not self.has_shared_journal:
             place = f"{place} {socket.gethostname()} {self.state_dir}"
@@ -399,7 +400,8 @@ def load_settings(
     managed = managed_path(path)
     managed_document = _read(managed, required=False)
     check_keys(managed_document, ("plugins",), str(managed))
-    table = convert_table(_table(document, "host", path), _HostTable, str(path), "host")
+    written = _table(document, "host", path)
+    table = convert_table(written, _HostTable, str(path), "host") if written else _HostTable()
     settings = Settings(
         # Absolute from here on: a plugin may change the working directory.
         config_path=_absolute(path),

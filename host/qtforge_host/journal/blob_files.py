@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -60,6 +59,8 @@ class BlobFiles:
         Raises:
             UnreadableError: The file is missing, or its content has changed.
         """
+        import hashlib  # its first import makes OpenSSL ready, in 3 ms
+
         try:
             content = self._path(sum_).read_bytes()
         except OSError as error:

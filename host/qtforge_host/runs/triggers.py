@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import logging
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -227,5 +226,7 @@ class EventTriggers:
 
 def _run_id(bound: _Bound, publication: str) -> str:
     """Return the id of the run that a publication starts: always the same."""
+    import hashlib  # its first import makes OpenSSL ready, in 3 ms
+
     whole = f"{publication}/{bound.workflow.definition.name}/{bound.number}"
     return f"on-{hashlib.sha256(whole.encode()).hexdigest()[:20]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
@@ -100,6 +99,8 @@ def pack(
     tags: str = "{}",
 ) -> bytes:
     """Return a run as one archive; its tags are given as JSON."""
+    import hashlib  # its first import makes OpenSSL ready, in 3 ms
+
     now = msgspec.json.decode(tags, type=dict[str, str])
     content = _Body(run_id, list(records), list(inbox), list(blobs), sorted(references), now)
     body = msgspec.msgpack.encode(content)
@@ -126,6 +127,8 @@ def unpack(data: bytes, *, pause: bool = True, file: str = "") -> Archive:
 
 
 def _unpack(data: bytes, *, pause: bool) -> Archive:
+    import hashlib  # its first import makes OpenSSL ready, in 3 ms
+
     if not data.startswith(_MAGIC) or len(data) < _HEAD_BYTES:
         raise ArchiveInvalidError("it does not begin with the mark of an archive")
     if data[len(_MAGIC)] > _FORMAT:
@@ -142,6 +145,8 @@ def _unpack(data: bytes, *, pause: bool) -> Archive:
 
 
 def _read(body: _Body, *, pause: bool) -> Archive:
+    import hashlib  # its first import makes OpenSSL ready, in 3 ms
+
     blobs = {hashlib.sha256(content).digest(): content for content in body.blobs}
     load = _Loader(blobs)
     decoded = [decode_record(payload, zlib.crc32(payload), load) for payload in body.records]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import hashlib
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
@@ -332,6 +331,8 @@ def _apart(value: Any, blobs: list[Blob], most_bytes: int, content: bytes | None
         most_bytes: The size up to which it is short.
         content: The encoded value, where that is known.
     """
+    import hashlib  # its first import makes OpenSSL ready, in 3 ms
+
     content = _ENCODER.encode(value) if content is None else content
     if len(content) <= most_bytes:
         return value
