@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -23,6 +23,25 @@ _TIFF: Final = "image/tiff"
 _TIFF_WIDTH: Final = 256
 _TIFF_HEIGHT: Final = 257
 _TIFF_NUMBERS: Final = MappingProxyType({3: "H", 4: "I"})
+_JPEG: Final = "image/jpeg"
+_EXIF: Final = b"Exif\0\0"
+_EXIF_MARKER: Final = 0xE1
+_START_OF_SCAN: Final = 0xDA
+# The segments with a frame's size, but those of arithmetic coding, which nothing decodes.
+_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
+_COLORS: Final[Mapping[int | None, str]] = MappingProxyType({
+    1: "/ColorSpace /DeviceGray", 3: "/ColorSpace /DeviceRGB",
+    4: "/ColorSpace /DeviceCMYK /Decode [1 0 1 0 1 0 1 0]",  # as Adobe's programs write them
+})  # fmt: skip
+_ORIENTATION: Final = 274
+_AS_STORED: Final = 1
+# EXIF 2.32, tag 274: how far a stored picture is to be turned clockwise, in degrees, after it was
+# mirrored from left to right.
+_TURNS: Final[Mapping[int, tuple[int, bool]]] = MappingProxyType({
+    2: (0, True), 3: (180, False), 4: (180, True), 5: (270, True), 6: (90, False), 7: (90, True),
+    8: (270, False),
+})  # fmt: skip
+_PIXELS_PER_POINT: Final = 4  # so that a page of any picture is within the limits of a PDF
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +75,10 @@ class Pages(msgspec.Struct, frozen=True, kw_only=True):
 def image_pages(
     source: Source, numbers: Sequence[int] = (), *, max_pages: int, max_pixels: int
 ) -> Pages:
-    """Return the pages of an image file; their sizes are checked, and nothing is decoded.
+    """Return the pages of an image file, whose sizes are checked.
+
+    Nothing is decoded but a photograph that the camera notes to be turned: Tesseract does not read
+    that note, so such a picture is drawn upright.
 
     Args:
         source: PNG, JPEG, TIFF or WebP.
@@ -78,10 +100,104 @@ def image_pages(
         total=len(sizes),
         wanted=wanted,
         pictures=(
-            Picture(data=source.data, index=number - 1 if kind == _TIFF else None)
+            Picture(
+                data=_upright(source, kind, max_pixels), index=number - 1 if kind == _TIFF else None
+            )
             for number in wanted[:max_pages]
         ),
     )
+
+
+def _upright(source: Source, kind: str, max_pixels: int) -> bytes:
+    """Return an image file as it is to be seen: a turned JPEG is drawn anew."""
+    orientation = _orientation(source.data) if kind == _JPEG else _AS_STORED
+    if orientation not in _TURNS:
+        return source.data
+    # As the only picture of a PDF, since the library for those decodes and turns pictures.
+    from qtforge_builtin_plugins.documents.formats.pdf import open_document
+
+    document = open_document(
+        msgspec.structs.replace(source, data=_as_pdf(source, *_TURNS[orientation]))
+    )
+    try:
+        return _drawn(source, document, 0, max_pixels, _PIXELS_PER_POINT * _POINTS_PER_INCH).data
+    finally:
+        document.close()
+
+
+def _as_pdf(source: Source, rotation: int, is_mirrored: bool) -> bytes:
+    """Return a PDF of one page with a JPEG, whose pixels are a quarter of a point."""
+    width, height = _size(source)
+    wide, high = width / _PIXELS_PER_POINT, height / _PIXELS_PER_POINT
+    colors = _COLORS.get(_components(source.data))
+    if colors is None:
+        raise damaged(source, "it does not say how many colours it has")
+    matrix = f"{-wide} 0 0 {high} {wide} 0" if is_mirrored else f"{wide} 0 0 {high} 0 0"
+    content = f"{matrix} cm /A Do".encode()
+    image = (
+        f"/Type /XObject /Subtype /Image /Width {width} /Height {height} /BitsPerComponent 8"
+        f" /Filter /DCTDecode {colors}"
+    )
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {wide} {high}] /Rotate {rotation}"
+        " /Contents 4 0 R /Resources << /XObject << /A 5 0 R >> >> >>".encode(),
+        b"<< /Length %d >>\nstream\n%b\nendstream" % (len(content), content),
+        b"<< %b /Length %d >>\nstream\n%b\nendstream"
+        % (image.encode(), len(source.data), source.data),
+    ]
+    written = b"%PDF-1.4\n"
+    places = []
+    for number, each in enumerate(objects, start=1):
+        places.append(b"%010d 00000 n \n" % len(written))
+        written += b"%d 0 obj\n%b\nendobj\n" % (number, each)
+    size = len(objects) + 1
+    table = b"xref\n0 %d\n0000000000 65535 f \n%b" % (size, b"".join(places))
+    end = b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, len(written))
+    return written + table + end
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, start and end of each segment of a JPEG before its pixels."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == _START_OF_SCAN or length < 2:
+            return
+        yield marker, at + 4, at + 2 + length
+        at += 2 + length
+
+
+def _components(data: bytes) -> int | None:
+    """Return the number of colours of a JPEG: the sixth byte of its frame's segment."""
+    for marker, start, end in _segments(data):
+        if marker in _FRAMES and start + 6 <= min(end, len(data)):
+            return data[start + 5]
+    return None
+
+
+def _orientation(data: bytes) -> int:
+    """Return the orientation that a JPEG's EXIF data has, 1 to 8; 1 without any."""
+    for marker, start, end in _segments(data):
+        if marker == _EXIF_MARKER and data.startswith(_EXIF, start):
+            return _first_orientation(data[start + len(_EXIF) : end])
+    return _AS_STORED
+
+
+def _first_orientation(exif: bytes) -> int:
+    """Return the orientation in the first list of entries of EXIF data, which is a TIFF file."""
+    order = "<" if exif[:2] == b"II" else ">"
+    try:
+        (offset,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, offset)
+        for place in range(offset + 2, offset + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(f"{order}HH", exif, place)
+            if tag == _ORIENTATION and kind in _TIFF_NUMBERS:
+                return int(struct.unpack_from(f"{order}{_TIFF_NUMBERS[kind]}", exif, place + 8)[0])
+    except struct.error:
+        return _AS_STORED  # the picture itself may be whole
+    return _AS_STORED
 
 
 def pdf_pages(

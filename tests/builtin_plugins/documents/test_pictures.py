@@ -8,7 +8,7 @@ import zlib
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from qtforge_builtin_plugins.documents.formats import Source
 from qtforge_builtin_plugins.documents.pictures import image_pages, pdf_pages
@@ -147,3 +147,57 @@ def test_an_encrypted_pdf_is_an_error(make_pdf: Any) -> None:
     with pytest.raises(OperationError) as caught:
         pdf_pages(source(make_pdf(["a"], password="x")), max_pages=5, max_pixels=MOST, dpi=72)
     assert caught.value.code == "document.encrypted"
+
+
+def photograph(orientation: int, size: tuple[int, int] = (121, 83)) -> bytes:
+    """Return a JPEG with a dark corner at its upper left, and a note how it is to be turned."""
+    picture = Image.new("L", size, 255)
+    picture.paste(0, (0, 0, 40, 24))
+    exif = Image.Exif()
+    exif[274] = orientation
+    data = io.BytesIO()
+    picture.save(data, "JPEG", exif=exif, quality=95)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_turned_as_its_camera_notes(orientation: int) -> None:
+    data = photograph(orientation)
+    pages = image_pages(source(data), max_pages=1, max_pixels=MOST)
+    upright = Image.open(io.BytesIO(next(pages.pictures).data)).convert("L")
+    wanted = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert upright.size == wanted.size
+    differences = zip(upright.tobytes(), wanted.tobytes(), strict=True)
+    assert max(abs(one - other) for one, other in differences) < 30
+
+
+@pytest.mark.parametrize("orientation", [0, 1, 9, 65_535])
+def test_a_photograph_that_is_not_turned_is_left_as_it_is(orientation: int) -> None:
+    given = source(photograph(orientation))
+    pages = image_pages(given, max_pages=1, max_pixels=MOST)
+    assert next(pages.pictures).data is given.data
+
+
+def test_a_note_that_is_cut_off_turns_nothing() -> None:
+    data = photograph(6)
+    at = data.index(b"Exif\0\0")
+    given = source(data[: at + 10] + b"\xff" * 8 + data[at + 18 :])
+    pages = image_pages(given, max_pages=1, max_pixels=MOST)
+    assert next(pages.pictures).data is given.data
+
+
+def test_a_turned_photograph_with_a_frame_that_nothing_decodes_is_damaged() -> None:
+    data = photograph(6)
+    at = data.index(b"\xff\xc0")
+    pages = image_pages(
+        source(data[:at] + b"\xff\xc9" + data[at + 2 :]), max_pages=1, max_pixels=MOST
+    )
+    with pytest.raises(OperationError) as caught:
+        next(pages.pictures)
+    assert caught.value.code == "document.damaged"
+
+
+@pytest.mark.parametrize("left", [700, 800, 1_000])
+def test_a_turned_photograph_that_is_cut_off_is_drawn_as_far_as_it_goes(left: int) -> None:
+    pages = image_pages(source(photograph(6)[:left]), max_pages=1, max_pixels=MOST)
+    assert Image.open(io.BytesIO(next(pages.pictures).data)).size == (83, 121)

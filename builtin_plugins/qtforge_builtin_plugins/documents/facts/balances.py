@@ -81,6 +81,7 @@ _WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
     }
 )
 _OF_ROUNDING: Final = frozenset({None, "other", "discount", "ignored"})
+_OF_WHOLE: Final = frozenset({"total", "total_weak", "amount_due"})
 _OF_WITHHELD: Final = frozenset({None, "other", "ignored"})
 _LEAST: Final = 0.9
 _SURE: Final = 3.0  # the score at which the odds are even that nothing is wrong
@@ -215,12 +216,21 @@ def _without_tax(
     is_items = items is not None and abs(items - value) <= _TOLERANCE
     if not nonzero:
         same = [line for line in others if line.amount.value == value and _is_untaxed(line, taxes)]
+        net = same[-1] if same else None
+        if net is None and taxes and _is_untaxed(total, taxes):
+            # The first of two equal sums with a tax of nothing between them is the net sum.
+            last = [
+                line
+                for line in others
+                if line.amount.value == value
+                and line.kind in _OF_WHOLE
+                and line.line > max(tax.line for tax in taxes)
+            ]
+            net, total = (total, last[-1]) if last else (None, total)
         score = own + _WEIGHTS["items alone"] * is_items
-        score += _WEIGHTS["net without tax"] * bool(same)
+        score += _WEIGHTS["net without tax"] * (net is not None)
         yield _Choice(
-            score,
-            Sums(net=same[-1] if same else None, taxes=taxes, total=total,
-                 agrees=is_items or bool(same)),
+            score, Sums(net=net, taxes=taxes, total=total, agrees=is_items or net is not None)
         )  # fmt: skip
         return
     below = [line for line in nets if abs(line.amount.value) <= abs(value)]
@@ -305,7 +315,7 @@ def _withheld(net: SumLine, lines: Sequence[SumLine]) -> set[Decimal]:
     return {
         -line.amount.value for line in lines
         if line.kind in _OF_WITHHELD and line.rate and line.amount.value > 0
-        and abs(net.amount.value * line.rate / 100 - line.amount.value) <= _TOLERANCE
+        and abs(net.amount.value * abs(line.rate) / 100 - line.amount.value) <= _TOLERANCE
     }  # fmt: skip
 
 

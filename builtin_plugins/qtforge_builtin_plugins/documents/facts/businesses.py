@@ -81,6 +81,8 @@ _NAMED_BY_ADDRESS: Final = re.compile(
     r"(?:condominio|comunidad de propietarios|copropriete|syndicat|weg |wspolnota|ejerforening"
     r"|bostadsratt|brf |vve |residence|тсж|wohnungseigentum|stockwerkeigentum|hausgemeinschaft)"
 )
+# Szkoła Podstawowa nr 4
+_NUMBERED: Final = re.compile(r"[^\W\d_][^\d]{3,50} (?:[Nn][rº°o]\.?|№|[Nn]\.) ?\d{1,4}")
 _INDENT: Final = 12  # characters; more is a column of its own
 _SHIFT: Final = 2
 _MOST_BLOCKS: Final = 60
@@ -671,6 +673,8 @@ def _name_in(page: Page, start: int, end: int, index: int) -> str | None:
     if _NAMED_BY_ADDRESS.match(fold(first)) and len(first) <= _MOST_NAME:
         return first
     is_long = len(first.split()) > 8 or len(first) > _MOST_NAME
+    if _NUMBERED.fullmatch(first) and not is_long:
+        return first
     if any(map(str.isdigit, first)) or is_long:
         # Ida Skov Havnegade 32: the name is the first two words, or those before a small one.
         person = _PERSON.match(first)

@@ -49,7 +49,7 @@ _ARTICLES: Final = frozenset({"the", "die", "den", "der", "das", "la", "le", "le
                               "los", "las", "de", "het", "o", "a", "os", "as"})  # fmt: skip
 # Those that are called by their address: Condominio Via Mazzini 14.
 _BY_ADDRESS: Final = re.compile(
-    r"(?:condominio|comunidad de propietarios|residence|ejerforeningen|bostadsrattsforeningen|brf"
+    r"(?:condominio|comunidad de propietarios|ejerforeningen|bostadsrattsforeningen|brf"
     r"|vve|wspolnota mieszkaniowa|тсж|weg|wohnungseigentumergemeinschaft) [^,:;\t]{3,50}"
 )
 _MOST_BODY_LINES: Final = 150

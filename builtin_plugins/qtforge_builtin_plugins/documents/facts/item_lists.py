@@ -30,6 +30,7 @@ _MOST_LINES: Final = 2_000
 _MOST_ABOVE: Final = 200  # lines between a sum and the first of its items
 _MOST_COLUMNS: Final = 4  # amounts of a line, of which one column is added up
 _MOST_EXTRAS: Final = 4
+_LEAST_WHOLE: Final = 100  # an amount without decimal places; less may be a count
 _MOST_DESCRIPTION: Final = 2  # lines of words above an amount without any
 _MOST_LONE: Final = 2  # lines of words between a single item and its sum
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
@@ -114,6 +115,8 @@ class _Reader:
         self._rows = {page.line_at(row.amount.start): row for row in rows}
         self._lines = sums.lines
         self._sums = {line.line: line for line in sums.lines}
+        # Where the total has no decimal places, its items may have none either.
+        self._has_whole = sums.total is not None and sums.total.amount.places == 0
         self._taxes = {line.line for line in sums.taxes}
 
     def is_only_item(self, net: SumLine) -> bool:
@@ -121,10 +124,10 @@ class _Reader:
 
         Its line has words of its own, and no other amount stands above it.
         """
-        if net.kind not in _NO_SUM or _SUM_WORDS & net.says or len(_WORD.findall(net.label)) < 2:
+        if net.kind not in _NO_SUM or _SUM_WORDS & net.says:
             return False
         amounts = self._amounts(net.line)
-        return len(amounts) == 1 and not any(map(self._amounts, range(net.line)))
+        return len(amounts) == 1 and self._is_first(_Entry(net.line, amounts))
 
     def item_of(self, line: SumLine) -> Row:
         """Return the item whose amount is that of a line."""
@@ -214,6 +217,8 @@ class _Reader:
         start, end = self._page.lines[at]
         numbers = find_money(self._page, start, end, self._mark, self._language)
         amounts = [each for each in numbers if each.looks_like_money]
+        if self._has_whole and numbers and not amounts:
+            amounts = [each for each in numbers[-1:] if each.value >= _LEAST_WHOLE]
         if not amounts or not _ENDING.fullmatch(self._page.folded[amounts[-1].end : end]):
             return []
         return amounts
@@ -221,7 +226,8 @@ class _Reader:
     def _is_item(self, entry: _Entry, index: int) -> bool:
         """Return whether a line with the amount of a sum is its only item.
 
-        It is below the headings of columns and has no word of a sum, and the sum follows at once.
+        It has no word of a sum, and the sum follows at once. It is below the headings of columns,
+        or no other amount is above it.
         """
         if index - entry.index > _MOST_LONE or len(entry.amounts) > 1:
             return False
@@ -236,9 +242,16 @@ class _Reader:
         above_start, above_end = page.lines[first - 1]
         above = page.tokens_between(above_start, above_end)
         columns = page.labels.find_columns(page.folded, above)
-        return len(columns) > 1 and not any(
+        is_headed = len(columns) > 1 and not any(
             map(str.isdigit, page.text[above_start:above_end])
         )  # fmt: skip
+        return is_headed or self._is_first(entry)
+
+    def _is_first(self, entry: _Entry) -> bool:
+        """Return whether a line has words of its own, and no amount is above it."""
+        start = self._page.lines[entry.index][0]
+        label = self._page.folded[start : entry.amounts[0].start]
+        return len(_WORD.findall(label)) > 1 and not any(map(self._amounts, range(entry.index)))
 
     def _first_of(self, entry: _Entry) -> int:
         """Return the index of the first line of an item, whose words may be above its amount."""

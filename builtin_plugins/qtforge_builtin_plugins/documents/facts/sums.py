@@ -67,6 +67,7 @@ _OTHER_DOLLAR: Final = re.compile(
     r"\$ ?[\d.,]+ ?(MXN|CAD|AUD|NZD|SGD|HKD|ARS|CLP|COP)\b"
     r"|\b(MXN|CAD|AUD|NZD|SGD|HKD|ARS|CLP|COP) ?\$"
 )
+_DOLLARS: Final = frozenset({"AUD", "CAD", "NZD", "SGD"})
 _DECIMALS: Final = re.compile(r"\d([.,])\d\d(?![\d.,]*\d)")
 _PLACES: Final = re.compile(r"[.,](\d+)$")
 _TOLERANCE: Final = Decimal("0.06")
@@ -138,6 +139,9 @@ def find_money(
             sign = match["after"]  # $145.00 MXN
         if sign is not None and _is_word(page.text, start + match.start(), sign):
             sign = None
+        currency = _currency(sign, language)
+        if currency == "USD" and sign == "$":
+            currency = _dollar(page.text)
         places = _PLACES.search(number)
         decimals = len(places[1]) if places and value != value.to_integral_value() else (
             2 if places and len(places[1]) == 2 else 0
@@ -148,12 +152,22 @@ def find_money(
                 end=start + match.end(),
                 text=page.text[start + match.start() : start + match.end()].strip("() "),
                 value=value,
-                currency=_currency(sign, language),
+                currency=currency,
                 places=decimals,
             )
         )
     page.money[start, end] = found
     return found
+
+
+@lru_cache(maxsize=4)  # a text's amounts are read line by line
+def _dollar(text: str) -> str:
+    """Return which dollar the sign alone is in a text: one with a code, else the country's."""
+    other = _OTHER_DOLLAR.search(text)
+    if other is not None:
+        return str(other[1] or other[2])
+    home = find_home_currency(text)
+    return home if home in _DOLLARS else "USD"
 
 
 def _is_word(text: str, start: int, sign: str) -> bool:
@@ -531,9 +545,7 @@ def _main_currency(page: Page, lines: Sequence[SumLine], language: str | None) -
     sums = [each for each in lines if each.kind in _KINDS]
     counts = Counter(each.amount.currency for each in sums if each.amount.currency)
     if counts:
-        found = counts.most_common(1)[0][0]
-        other = _OTHER_DOLLAR.search(page.text) if found == "USD" else None
-        return other[1] or other[2] if other else found
+        return counts.most_common(1)[0][0]
     # Total (EUR) 100.00
     for each in reversed(sums):
         named = re.search(_CURRENCY, each.label)

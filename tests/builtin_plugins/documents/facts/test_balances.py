@@ -53,6 +53,11 @@ def summary(sums: Sums) -> tuple[str | None, list[str], str | None]:
             id="rounded to coins",
         ),
         pytest.param(
+            "Sum free of tax 100.00\nVAT 0% 0.00\nTotal £100.00",
+            ("100.00", ["0.00"], "100.00"),
+            id="a tax of nothing between two equal sums",
+        ),
+        pytest.param(
             "Net 1000.00 VAT 20% 200.00 Total £1200.00",
             ("1000.00", ["200.00"], "1200.00"),
             id="all sums in one line",

@@ -52,3 +52,21 @@ def test_a_printed_currency_comes_before_that_of_the_country() -> None:
     assert invoice is not None
     assert invoice.total is not None
     assert invoice.total.currency == "USD"
+
+
+@pytest.mark.parametrize(
+    ("text", "currency"),
+    [
+        ("ABN 51 824 753 556\nTotal (inc. GST) $1,320.00", "AUD"),
+        ("Total CAD $1,320.00", "CAD"),
+        ("Fort Collins, CO 80524\nTotal $1,320.00", "USD"),
+        ("Total $1,320.00", "USD"),
+    ],
+)
+def test_the_sign_of_the_dollar_alone_is_that_of_the_code_or_country(
+    text: str, currency: str
+) -> None:
+    invoice = find_invoice(f"Invoice 17 of 3 March 2026\n{text}", "en")
+    assert invoice is not None
+    assert invoice.total is not None
+    assert invoice.total.currency == currency

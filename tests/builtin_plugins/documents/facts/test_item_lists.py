@@ -93,7 +93,7 @@ Total TTC 4 829,00 €
     ]
 
 
-def test_a_single_amount_without_headings_is_no_item() -> None:
-    sums = "Goods and works 700.00\nNet 700.00\nVAT 20% 140.00\nTotal £840.00"
+def test_a_single_word_above_the_net_sum_is_no_item() -> None:
+    sums = "Merchandise 700.00\nNet 700.00\nVAT 20% 140.00\nTotal £840.00"
     text = f"Invoice 17 of 3 March 2026\n{sums}"
     assert items_of(text, "en") == []
