@@ -75,6 +75,8 @@ def _edits(error: FieldError) -> Iterator[Edit]:
         inner[key] = [inner[key]]
 
     def add(inner: Any, key: Any) -> None:
+        if not isinstance(inner, dict):
+            raise TypeError(key)
         inner.setdefault(key, f"<{key}>")
 
     def leave_out(inner: Any, key: Any) -> None:
@@ -94,6 +96,8 @@ def _place(table: Any, path: str) -> tuple[Any, Any]:
             key: Any = int(index[1])
             rest = rest[index.end() :]
         else:
+            if not isinstance(inner, dict):
+                raise TypeError(path)
             fitting = [
                 each for each in inner if rest == each or rest.startswith((f"{each}.", f"{each}["))
             ]

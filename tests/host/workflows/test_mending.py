@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qtforge_builtin_plugins.orchestrators.graph import GraphOrchestrator
 from qtforge_builtin_plugins.orchestrators.reactive.orchestrator import ReactiveOrchestrator
@@ -14,6 +17,7 @@ from qtforge_host.workflows.checking import WorkflowChecker
 from qtforge_host.workflows.definitions import parse
 from qtforge_host.workflows.mending import mended
 from qtforge_sdk import HandlerInfo, Orchestrator
+from qtforge_sdk.validation import validation_errors
 
 KINDS: dict[str, Orchestrator[Any]] = {
     "graph": GraphOrchestrator(),
@@ -72,3 +76,51 @@ def test_what_is_mended_stays_as_it_was() -> None:
     found = mended(table, GraphOrchestrator.definition_type)
     assert found is not None
     assert (found["stages"][0]["name"], table["stages"][0]["name"]) == ("5", 5)  # type: ignore[index]
+
+
+WHOLE: dict[str, dict[str, Any]] = {
+    "graph": {
+        "name": "w",
+        "kind": "graph",
+        "inputs": {"order": {"type": "string"}},
+        "stages": [
+            {"name": "a", "operation": "shop.sell", "message": {"x": [1]}},
+            {"name": "b", "needs": ["a"], "block": [{"name": "c", "operation": "shop.sell"}]},
+        ],
+    },
+    "reactive": {
+        "name": "w",
+        "kind": "reactive",
+        "initial": "one",
+        "states": {"one": {"timeout": "5s"}, "two": {"final": True}},
+        "transitions": [{"name": "go", "from": "one", "to": "two", "actions": [{"set": {"x": 1}}]}],
+    },
+}  # fmt: skip
+ODD = st.sampled_from([None, 3, "x", [], {}, [1], [[1]], {"x": 1}, [{"name": 1}], True, "[0]", ""])
+
+
+@st.composite
+def broken(draw: st.DrawFn, kind: str) -> dict[str, Any]:
+    """Make a definition with odd values in some of its places."""
+    table = copy.deepcopy(WHOLE[kind])
+    for _ in range(draw(st.integers(1, 4))):
+        inner: Any = table
+        while True:
+            keys = sorted(inner) if isinstance(inner, dict) else list(range(len(inner)))
+            key = draw(st.sampled_from([*keys, "[1]", "a.b"] if isinstance(inner, dict) else keys))
+            below = inner[key] if key in keys else None
+            if not isinstance(below, dict | list) or not below or draw(st.booleans()):
+                inner[key] = copy.deepcopy(draw(ODD))
+                break
+            inner = below
+    return table
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_whatever_is_wrong_the_result_is_a_definition_or_nothing(
+    kind: str, data: st.DataObject
+) -> None:
+    wanted = KINDS[kind].definition_type
+    found = mended(data.draw(broken(kind)), wanted)
+    assert found is None or not validation_errors(found, wanted)
