@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted(path.parent for path in (ROOT / "sample_plugins").glob("*/pyproject.toml"))
-EXAMPLE = ROOT / "examples" / "pen_shop"
+EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/pyproject.toml"))
 SETUPTOOLS = "setuptools>=77"
 PIP_TIMEOUT_S = 300
 
@@ -85,7 +85,7 @@ class Wheelhouse:
         sources = [
             copy_source(ROOT / "sdk", scratch),
             f"{copy_source(ROOT, scratch)}[testing]",
-            *(f"{copy_source(sample, scratch)}[test]" for sample in (*SAMPLES, EXAMPLE)),
+            *(f"{copy_source(sample, scratch)}[test]" for sample in (*SAMPLES, *EXAMPLES)),
             write_plugin(
                 scratch, "acme-greeter", plugins={"acme-greeter": "Greeter"}, source=GREETER
             ),

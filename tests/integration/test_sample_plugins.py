@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.venv, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted(path.parent for path in (ROOT / "sample_plugins").glob("*/pyproject.toml"))
-REPOSITORY = ROOT / "examples" / "pen_shop"  # a plugin author's, to copy
+# A plugin author's, to copy.
+REPOSITORIES = sorted(path.parent for path in (ROOT / "examples").glob("*/pyproject.toml"))
 
 
 def distribution_name(source: Path) -> str:
@@ -64,7 +65,7 @@ def terminal(installation: Installation) -> Terminal:
     return Terminal(installation)
 
 
-@pytest.mark.parametrize("sample", [*SAMPLES, REPOSITORY], ids=lambda path: str(path.name))
+@pytest.mark.parametrize("sample", [*SAMPLES, *REPOSITORIES], ids=lambda path: str(path.name))
 def test_its_own_tests_pass_with_the_kit_and_no_other_plugin(
     sample: Path, new_installation: Any
 ) -> None:

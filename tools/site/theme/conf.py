@@ -1,8 +1,27 @@
 """Sphinx's settings of the site; ``python -m tools.site`` copies this beside the pages."""
 
+import ast
+import importlib
 import os
+import pkgutil
+from pathlib import Path
 
 from sphinx.domains.python import PyObject
+
+import qtforge_sdk
+
+# Signatures are evaluated, and some name what a module imports for type checkers alone.
+for _found in pkgutil.walk_packages(qtforge_sdk.__path__, "qtforge_sdk."):
+    if _found.name.endswith("pytest_plugin"):
+        continue
+    _module = importlib.import_module(_found.name)
+    for _node in ast.parse(Path(_module.__file__).read_text(encoding="utf-8")).body:
+        if isinstance(_node, ast.If) and ast.unparse(_node.test) == "TYPE_CHECKING":
+            for _import in _node.body:
+                if isinstance(_import, ast.ImportFrom):
+                    _home = importlib.import_module(_import.module)
+                    for _name in _import.names:
+                        setattr(_module, _name.asname or _name.name, getattr(_home, _name.name))
 
 project = "QtForge Host"
 author = "the authors of QtForge Host"
