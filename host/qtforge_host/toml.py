@@ -1,11 +1,15 @@
-"""Read TOML within limits: how deep it is nested, and how large its integers are."""
+"""Read TOML within limits: how deep it is nested, how large its integers; write a value."""
 
 from __future__ import annotations
 
+import datetime
+import json
+import re
 import tomllib
+from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["DEEPEST", "TomlLimitError", "read"]
+__all__ = ["DEEPEST", "TomlLimitError", "read", "toml_key", "toml_value"]
 
 DEEPEST: Final = 100
 """How many tables and arrays may be within each other; a workflow needs about 10."""
@@ -63,6 +67,42 @@ def read(text: str) -> dict[str, Any]:
             return table
         level = inner
     raise _too_deep()
+
+
+def toml_key(key: str) -> str:
+    """Return a key as TOML has it.
+
+    >>> toml_key("a-b"), toml_key("document.parse")
+    ('a-b', '"document.parse"')
+    """
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _quoted(key)
+
+
+def toml_value(value: Any) -> str:
+    """Return a value that was read from TOML as one line of TOML.
+
+    >>> toml_value({"a": [1, 2.5], "b.c": "x"})
+    '{ a = [1, 2.5], "b.c" = "x" }'
+    """
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)  # "inf" and "nan" are TOML's, too
+        case datetime.datetime() | datetime.date() | datetime.time():
+            return value.isoformat()
+        case Mapping():
+            pairs = (f"{toml_key(key)} = {toml_value(each)}" for key, each in value.items())
+            return f"{{ {', '.join(pairs)} }}" if value else "{}"
+        case list() | tuple():
+            return f"[{', '.join(map(toml_value, value))}]"
+        case _:
+            return _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    # An escape of JSON is one of TOML, but for the halves of a pair; so only ASCII is escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _too_deep() -> TomlLimitError:

@@ -25,7 +25,7 @@ from qtforge_host.plugins.resolution import Installed, resolve_installed
 from qtforge_host.run_files import RunFiles
 from qtforge_sdk.errors import ConfigError, StorageError
 
-__all__ = ["diagnose", "invalid_configuration", "repair"]
+__all__ = ["configuration_findings", "diagnose", "invalid_configuration", "repair"]
 
 _SOUND: Final = ("active", "ready", "disabled")
 
@@ -39,10 +39,7 @@ async def diagnose(settings: Settings) -> list[Finding]:
     there = "" if settings.config_path.exists() else " (not there; the defaults are used)"
     installed = resolve_installed(settings)
     candidates = list(installed.resolution.candidates)
-    found = [
-        *check_references(settings, candidates),
-        *await _check_schedules(settings, candidates),
-    ]
+    found = await configuration_findings(settings)
     state = await _check_state(settings, candidates)
     if not any(each.part == "configuration" for each in (*found, *state)):
         what = f"{settings.config_path}{there}"
@@ -56,6 +53,15 @@ async def diagnose(settings: Settings) -> list[Finding]:
         *await check_files(settings),
         *_check_plugins(installed),
         *check_placements(settings),
+    ]
+
+
+async def configuration_findings(settings: Settings) -> list[Finding]:
+    """Check what the configuration names, and its schedules; import no plugin."""
+    candidates = list(resolve_installed(settings).resolution.candidates)
+    return [
+        *check_references(settings, candidates),
+        *await _check_schedules(settings, candidates),
     ]
 
 

@@ -1008,12 +1008,43 @@ class ConfigFiles(Part, frozen=True, kw_only=True):
     state_dir: str
 
 
+class Setting(Part, frozen=True, kw_only=True):
+    """A setting in force; ``source`` is ``FILE:LINE``, an option, a variable or ``default``."""
+
+    key: list[str]
+    value: Any
+    source: str
+
+
 class ConfigDocument(Versioned, frozen=True, kw_only=True):
-    """The configuration in force."""
+    """The configuration in force; ``settings`` has all of it as it is written in the files."""
 
     files: ConfigFiles
     host: dict[str, Any]
     plugins: dict[str, dict[str, Any]]
+    settings: list[Setting]
+
+
+class ConfigPath(Versioned, frozen=True, kw_only=True):
+    """Where the configuration file is, or would be."""
+
+    path: str
+    exists: bool
+
+
+class ConfigProblem(Part, frozen=True, kw_only=True):
+    """A problem of the configuration."""
+
+    where: str
+    what: str
+    fix: str
+
+
+class ConfigChecked(Versioned, frozen=True, kw_only=True):
+    """A configuration that was checked, with all its problems."""
+
+    file: str
+    problems: list[ConfigProblem]
 
 
 class RoutingRule(Part, frozen=True, kw_only=True):

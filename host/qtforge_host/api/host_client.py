@@ -29,6 +29,7 @@ from qtforge_host.api.errors import NotFoundError
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.plugins import plugins_of
 from qtforge_host.api.workflows import workflow_row
+from qtforge_host.plugins.candidates import PLUGIN_GROUP
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_host.workflows.inputs import json_schema
@@ -238,6 +239,33 @@ class HostClient:
             DrawingError: It can't be drawn, or not in that language here.
         """
         return draw(graph_of_workflow(await self.definition(name)), language)
+
+    async def workflow_schema(self, kind: str) -> dict[str, Any]:
+        """Return the JSON Schema of a kind's definitions, for editors.
+
+        Raises:
+            NotFoundError: No orchestrator of that kind is installed.
+        """
+        from qtforge_host.toml_schema import toml_schema  # only for this
+
+        types = (await self._parts.host()).catalog.definition_types
+        if kind not in types:
+            fix = did_you_mean(kind, sorted(types))
+            raise NotFoundError(f"there is no kind of workflow '{kind}'", "", fix)
+        return toml_schema(types[kind], title=f"A workflow of the kind {kind}", kind=kind)
+
+    async def config_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the configuration, with the options of the plugins."""
+        from qtforge_host.config.schema import config_schema  # only for this
+
+        host = await self._whole_host()
+        plugins = {
+            entry.candidate.name: getattr(entry.plugin, "Config", None)
+            for entry in host.registry
+            if entry.candidate.group == PLUGIN_GROUP and entry.plugin is not None
+        }
+        found: dict[str, Any] = config_schema(plugins, host.bus.topics())
+        return found
 
     async def replay(
         self, workflow: str | None = None, *, last: int | None = None

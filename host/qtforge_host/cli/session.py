@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from qtforge_host.config.settings import Settings, load_settings
+from qtforge_host.config.settings import Settings, config_path_of, load_settings
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -59,6 +59,11 @@ class Session:
         if self._settings is None:
             self._settings = self.read_settings()
         return self._settings
+
+    @property
+    def config_path(self) -> Path:
+        """The configuration file, which need neither exist nor be valid."""
+        return config_path_of(self.config, os.environ)
 
     def read_settings(self) -> Settings:
         """Read the configuration as it is now; see `settings`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +16,7 @@ from qtforge_host.cli.drawing import write_graph
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, run_async, state
 from qtforge_host.cli.pager import paged
+from qtforge_host.cli.schemas import add_header, output_option, write_schema
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo, echo_lines
@@ -97,21 +99,50 @@ def new(session: Session, name: str, kind: str, operations: tuple[str, ...], as_
 
 
 @workflows.command()
+@click.argument("kind")
+@output_option
+@click.pass_obj
+def schema(session: Session, kind: str, output: Path | None) -> None:
+    """Print the JSON Schema of a kind's definitions, with which an editor checks them.
+
+    Name it in a definition's first line: #:schema FILE.
+    """
+
+    async def found() -> dict[str, Any]:
+        async with session.client() as client:
+            return await client.host.workflow_schema(kind)
+
+    write_schema(run_async(found()), output)
+
+
+@workflows.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME|FILE...")
+@click.option(
+    "--fix-header", is_flag=True,
+    help="Let valid files name the schema of their kind, which is written beside them.",
+)  # fmt: skip
 @json_option
 @click.pass_obj
 @paged
-def validate(session: Session, names: tuple[str, ...], as_json: bool) -> int:
+def validate(session: Session, names: tuple[str, ...], fix_header: bool, as_json: bool) -> int:
     """Check definitions: keys, types, stages, topics, expressions, requirements.
 
     Exit code 1 when one has a problem, 3 when there is none of that name.
     """
 
-    async def checked() -> Workflows:
+    async def checked() -> tuple[Workflows, dict[str, dict[str, Any]]]:
         async with session.client() as client:
-            return await client.host.check_workflows(list(names))
+            rows = await client.host.check_workflows(list(names))
+            kinds = {row.kind for row in rows.workflows if fix_header and not row.problems}
+            known = {kind: await client.host.workflow_schema(kind) for kind in sorted(kinds)}
+            return rows, known
 
-    found = run_async(checked())
+    found, schemas = run_async(checked())
+    for row, name in zip(found.workflows, names, strict=True):
+        if not row.problems and row.kind in schemas and Path(name).is_file():
+            file = add_header(Path(name), row.kind, schemas[row.kind])
+            if file is not None:
+                echo(f"{name}: names its schema, {file}", err=True)
     if as_json:
         print_json(found)
     else:

@@ -16,7 +16,7 @@ from qtforge_sdk.durations import Duration, DurationError, duration_text, second
 from qtforge_sdk.run_status import RunStatus
 from qtforge_sdk.validation import FieldError
 
-__all__ = ["RetentionRule", "RetentionSettings", "read_retention"]
+__all__ = ["RetentionRule", "RetentionSettings", "RetentionTable", "read_retention"]
 
 _FOREVER: Final = "forever"
 _LEAST_S: Final = 60.0  # a client that waits for a run reads its result after its end
@@ -41,7 +41,7 @@ class _Rule(msgspec.Struct, frozen=True, kw_only=True):
     keep_last: Annotated[int, msgspec.Meta(ge=0, le=_MOST_KEPT)] | None = None
 
 
-class _Table(_Rule, frozen=True, kw_only=True):
+class RetentionTable(_Rule, frozen=True, kw_only=True):
     """The table ``[retention]``.
 
     Attributes:
@@ -105,7 +105,7 @@ def read_retention(table: Mapping[str, Any], path: Path) -> RetentionSettings:
     Raises:
         ConfigError: It is not valid, with every error.
     """
-    found = convert_table(table, _Table, str(path), "retention")
+    found = convert_table(table, RetentionTable, str(path), "retention")
     errors: list[FieldError] = []
     rule = _rule(found, RetentionRule(), "retention", errors)
     workflows = []

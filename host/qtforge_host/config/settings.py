@@ -25,7 +25,16 @@ from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.policies import TopicPolicy
 from qtforge_sdk.records import DEFAULT_POOL, POOL_NAME
 
-__all__ = ["PluginSettings", "ScheduleSettings", "Settings", "load_settings", "plugin_config"]
+__all__ = [
+    "HostTable",
+    "PluginSettings",
+    "PluginTable",
+    "ScheduleSettings",
+    "Settings",
+    "config_path_of",
+    "load_settings",
+    "plugin_config",
+]
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -47,7 +56,7 @@ _LONGEST_NAME: Final = 200  # characters of a schedule's name
 _JOURNAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(?P<address>://.*)?", re.DOTALL)
 
 
-class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
+class HostTable(msgspec.Struct, frozen=True, kw_only=True):
     """The table ``[host]`` of the file."""
 
     import_timeout: Duration = "10s"
@@ -77,7 +86,7 @@ class _HostTable(msgspec.Struct, frozen=True, kw_only=True):
     expression_max_result: int | str = "16 MiB"
 
 
-class _PluginTable(msgspec.Struct, frozen=True, kw_only=True):
+class PluginTable(msgspec.Struct, frozen=True, kw_only=True):
     """The table ``[plugins.NAME]`` of the file; None for a key that is absent.
 
     Attributes:
@@ -365,6 +374,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.plugins.get(name) or PluginSettings(file=self.config_path)
 
 
+def config_path_of(config_path: Path | None, environ: Mapping[str, str]) -> Path:
+    """Return the configuration file; see `load_settings`."""
+    named = config_path or _path_in(environ, CONFIG_VARIABLE)
+    return named or platformdirs.user_config_path(_APPLICATION) / "config.toml"
+
+
 def load_settings(
     config_path: Path | None,
     *,
@@ -392,7 +407,7 @@ def load_settings(
         ConfigError: A given file is missing, or a file is not valid.
     """
     named = config_path or _path_in(environ, CONFIG_VARIABLE)
-    path = named or platformdirs.user_config_path(_APPLICATION) / "config.toml"
+    path = config_path_of(config_path, environ)
     state = state_dir or _path_in(environ, STATE_VARIABLE)
     document = _read(path, required=named is not None)
     _warn_of_writers(path)
@@ -401,7 +416,7 @@ def load_settings(
     managed_document = _read(managed, required=False)
     check_keys(managed_document, ("plugins",), str(managed))
     written = _table(document, "host", path)
-    table = convert_table(written, _HostTable, str(path), "host") if written else _HostTable()
+    table = convert_table(written, HostTable, str(path), "host") if written else HostTable()
     settings = Settings(
         # Absolute from here on: a plugin may change the working directory.
         config_path=_absolute(path),
@@ -600,7 +615,7 @@ def _plugins(*documents: tuple[Path, Mapping[str, Any]]) -> dict[str, PluginSett
         tables = _table(document, "plugins", path)
         for name in tables:
             raw = _table(tables, name, path, "plugins.")
-            table = convert_table(raw, _PluginTable, str(path), f"plugins.{name}")
+            table = convert_table(raw, PluginTable, str(path), f"plugins.{name}")
             said = merged.setdefault(name, {"file": documents[0][0]})
             if table.enabled is not None:
                 said["enabled"] = table.enabled

@@ -121,6 +121,11 @@ class Catalog:
         self._refused: list[Parsed] = []
         self._older: dict[str, list[Parsed]] = {}  # functions of one name, without the newest
 
+    @property
+    def definition_types(self) -> Mapping[str, type[Definition]]:
+        """The type of a definition of each kind."""
+        return {kind: each.definition_type for kind, each in self._orchestrators.items()}
+
     def add(self, contributions: Iterable[Contribution]) -> None:
         """Add contributed definitions; two with one name make that name unusable.
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 __all__ = [
     "LONGEST_S",
+    "UNITS",
     "Duration",
     "DurationError",
     "check_duration",
@@ -53,6 +54,9 @@ _UNITS_S: Final[Mapping[str, float]] = MappingProxyType(
         "y": 365 * 86_400.0,
     }
 )
+UNITS: Final = tuple(_UNITS_S)
+"""The units of a length of time, such as ``h``."""
+
 # At most 15 digits before the point and 9 after it: more can't be meant, and takes time to read.
 _PART: Final = r"(\d{1,15}(?:\.\d{0,9})?|\.\d{1,9})(ns|us|µs|μs|ms|mm|s|m|h|d|w|y)"
 _PARTS: Final = re.compile(_PART, re.ASCII)

@@ -537,6 +537,8 @@ ALONE: dict[str, tuple[Command, type]] = {
     ),
     "tokens list": (lambda _: ["tokens", "list", "--json"], documents.Tokens),
     "tokens revoke": (_revoke_words, documents.TokenRevoked),
+    "config path": (lambda _: ["config", "path", "--json"], documents.ConfigPath),
+    "config validate": (lambda _: ["config", "validate", "--json"], documents.ConfigChecked),
     "config show": (lambda _: ["config", "show", "--json"], documents.ConfigDocument),
     "route": (
         lambda _: ["route", "--dry-run", "--explain", str(DOCUMENT), "--json"],

@@ -14,9 +14,11 @@ from qtforge_host.cli.main import cli as root
 WITHOUT = {
     "help", "tokens create", "tokens list", "tokens revoke", "schedules test", "plugins list",
     "plugins info", "plugins enable", "plugins disable", "plugins prefer",
-    "plugins commands", "plugins new", "dev", "workflows new", "workflows list",
-    "workflows show", "workflows validate",
-    "workflows graph", "bus topics", "bus request", "health", "config show", "completion",
+    "plugins commands", "plugins new", "dev", "workflows new",
+    "workflows list", "workflows show", "workflows validate",
+    "workflows graph", "bus topics", "bus request", "health", "config show",
+    "config path", "config edit", "config validate", "config schema",
+    "workflows schema", "completion",
 }  # fmt: skip
 # They have it as an argument.
 ARGUMENT = {"journal init"}

@@ -27,11 +27,11 @@ _KINDS: Final[Mapping[str, type]] = {
     "reactive": ReactiveDefinition,
 }
 _TABLES: Final[Mapping[str, type]] = {
-    "[host]": settings._HostTable,
+    "[host]": settings.HostTable,
     "[topics.TOPIC]": TopicPolicy,
-    "[plugins.NAME]": settings._PluginTable,
+    "[plugins.NAME]": settings.PluginTable,
     "[schedules.NAME]": settings.ScheduleSettings,
-    "[retention]": retention._Table,
+    "[retention]": retention.RetentionTable,
 }
 _TITLES: Final = {"_Rule": "Rule of retention"}
 _REF: Final = "#/components/schemas/{name}"
