@@ -26,7 +26,7 @@ _CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿа-яёğışçöüłńśźżćęą]"
 NAME_WORD: Final = (
     rf"(?:(?:[dDlL]['’])?{_CAPITAL}(?:\w{{0,4}}\.(?=[ \u00a0]{_CAPITAL})|[\w'’-]*)|&|\+"
     r"|«[^»\n\t]{2,50}»|“[^”\n\t]{2,50}”|„[^“”\n\t]{2,50}[“”]|\"[^\"\n\t]{2,50}\""
-    r"|\d{1,4}(?=[ ][^\W\d_]))"
+    r"|\d{1,4}(?=[ ][^\W\d_])|['’]\d{2}(?!\w))"
 )
 """The pattern of a word of a body's name, or of its part in quotation marks."""
 

@@ -80,6 +80,9 @@ _RUSSIAN_FORM: Final = re.compile(
     r"|ЧУП|ТСЖ|ТСН|СНТ|ГСК|ЖСК|КФХ|ДНП|Общество с ограниченной"
     r" ответственностью|(?:Публичное |Закрытое |Открытое )?[Аа]кционерное общество)\s?"
 )
+_SECTION_NUMBER: Final = re.compile(r"\d{1,2}(?:\.\d{1,2}){1,3}\.? ")
+_DESCRIBED: Final = re.compile(r", [A-Z.]{2,8}$")
+_CAPITAL_OF: Final = re.compile(r" (?:au|à) capital")
 _REACH: Final = 80
 # Hollis, Green and Partners LLP: the partners that are before a comma.
 _TWO_PARTNERS: Final = re.compile(rf"{_CAPITAL}[\w'’-]+ (?:&|\+|and|und|et|en|y|e) {_CAPITAL}")
@@ -122,6 +125,17 @@ def find_companies(text: str) -> Iterator[tuple[int, str]]:
     """Yield each company with its position, as written, on one line of the text."""
     for match in _COMPANY.finditer(text):
         name = match["name"] or match["russian"]
+        start = match.start()
+        section = _SECTION_NUMBER.match(name)
+        if section:  # 1.1 Acme Ltd
+            start += section.end()
+            name = name[section.end() :]
+        description = _DESCRIBED.search(name) if match["form"] else None
+        if description and _CAPITAL_OF.match(text, match.end()):
+            name = name[: description.start()]  # Acme, SAS au capital de 100 euros
+            if name:
+                yield start, name
+            continue
         # In a line of capitals any short word may look like a form: EXCEPT AS REQUIRED.
         if match["form"] and match["form"] in _ALSO_WORDS and name.isupper():
             if not _LONG_WORD.search(name[: -len(match["form"])]):
@@ -137,7 +151,6 @@ def find_companies(text: str) -> Iterator[tuple[int, str]]:
             continue  # the label of its number
         if match["form"] and name.endswith(".") and not _DOTTED.search(match["form"]):
             name = name[:-1]  # the end of a sentence: they met Blue Door Ltd.
-        start = match.start()
         partners = _MORE_PARTNERS.search(text, max(0, start - _REACH), start)
         if partners and _TWO_PARTNERS.match(name) and "\n" not in partners["names"]:
             name = text[partners.start("names") : start] + name

@@ -142,6 +142,7 @@ _GERMAN_ARTICLE: Final = re.compile(r"(?<!\w)(?:[Dd](?:ie|er|en|as|es|em))[ \n]$
 _DETERMINED: Final = re.compile(
     r"(?<!\w)(?:die|den|der|dem|ihre|ihren|the|its|la|le|sa|son|il|el|su|de|het|haar|zijn)[ \n]$"
 )
+_FORM_BEHIND: Final = re.compile(r", [A-Z.]{2,8} (?:au|à) capital")
 _SECOND_FORM: Final = re.compile(r" (?:plc|PLC|Ltd|LTD|LLC|LLP|Inc)(?!\w)\.?")
 _LEAST_BETWEEN: Final = 4  # letters; shorter ones are articles, too
 _LEAST_ROLES: Final = 2
@@ -320,7 +321,8 @@ class Contract:
             match["role"]
             for match in _ROLE_LINE.finditer(self.raw, 0, _CLAUSE_CHARACTERS)
             if match.start("role") not in known
-            and re.search(rf"(?i:{_ANY_ARTICLE})[ \n]{re.escape(match['role'][:-1])}", self.text)
+            and not is_given(match["role"], self.language)
+            and re.search(rf"(?i:{_ANY_ARTICLE}[ \n]{re.escape(match['role'][:-1])})", self.text)
         }
         with_name = [
             match["role"]
@@ -614,7 +616,9 @@ class Contract:
                 name = name[number.end() :]
             more = _SECOND_FORM.match(self.text, cut + len(name))
             name += more[0] if more else ""
-            if not has_form(name) or not without_form(name) or self._is_role(name):
+            is_described = _FORM_BEHIND.match(self.text, cut + len(name)) is not None
+            is_company = has_form(name) or is_described
+            if not is_company or not without_form(name) or self._is_role(name):
                 continue
             before = next((hit for hit in self._hits_before(cut)), None)
             named_by = before is not None and {"party", "role", "represents"} & set(before.kinds)
@@ -1096,6 +1100,7 @@ class Contract:
         return frozenset(
             place
             for start, name in find_companies(self.text)
+            if not name.startswith("ИП ")  # who is a person
             for place in range(self._without_words(start, name), start + len(name))
         )
 
@@ -1114,6 +1119,7 @@ class Contract:
             return False
         return any(
             set(company).issuperset(words)
+            and company != words  # a company whose form is only described
             and (company[0] != words[0] or not is_given(words[0], self.language))
             for company in self._company_names
         )
@@ -1352,8 +1358,10 @@ class Contract:
         return frozenset(
             hit.end
             for hit in self.hits
-            # The first letter of M.-A. Doe is no title.
-            if kinds & set(hit.kinds) and self.text[hit.end : hit.end + 2] != ".-"
+            # The letters of M.-A. Doe are no titles.
+            if kinds & set(hit.kinds)
+            and self.text[hit.end : hit.end + 2] != ".-"
+            and self.text[max(0, hit.start - 2) : hit.start] != ".-"
         )
 
     def _surnames(self) -> Iterator[Named]:

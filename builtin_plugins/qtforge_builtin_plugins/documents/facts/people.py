@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
 
@@ -49,7 +49,7 @@ _LEAST_STEM: Final = 2
 _MOST_WORDS: Final = 7
 _MOST_SURNAMES: Final = 2  # before a given name
 _SIGNATURES: Final = 0.6  # the part of a contract before its signatures
-_TURKISH_SUFFIX: Final = re.compile(r"['’][a-zçğıöşü]+$")
+_TURKISH_SUFFIX: Final = re.compile(r"(?<![cC])['’][a-zçğıöşü]+$")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?:;\n\t•*\"“„«(–—-])[ \u00a0\n]*(?:\(?\w{1,3}[.)] ?)?$")
 _STREET_AFTER: Final = re.compile(r" (?:Street|Road|Lane|Avenue|Square|Bridge)(?!\w)")
 _PART_OF_COMPOUND: Final = re.compile(r"-[ \n](?:und|oder|bzw|en|of)\b")
@@ -194,6 +194,14 @@ class _Finder:
         self._lower = lower_words
         self._titles = titles
 
+    @cached_property
+    def _title_end(self) -> int:
+        """The end of a first line of three words or more that has only capitals."""
+        start = len(self._raw) - len(self._raw.lstrip())
+        line = self._raw[start : self._raw.find("\n", start) % 10**9]
+        is_title = line.isupper() and len(line.split()) > _MOST_SURNAMES
+        return start + len(line) if is_title else 0
+
     def by_given_names(self) -> Iterator[tuple[int, str]]:
         """Yield the names that begin with a given name, or have it after a surname in capitals."""
         index = 0
@@ -208,6 +216,7 @@ class _Finder:
                 and not self._has_patronymic(index)
                 and not self._has_article(index)
                 and not self._is_in_capitals(index)
+                and not (word.text.isupper() and word.end <= self._title_end)
             ):
                 end = self._end(index)
                 start = index
@@ -662,12 +671,5 @@ class Forms:
         begins = _SENTENCE.search(text[max(0, word.start - 12) : word.start])
         if known is None or word.text.lower() not in self.lower_words:
             # The first word of a name that no given name makes one: Greener pastures
-            return not (
-                begins is not None
-                and known is not None
-                and not known.is_surname
-                and not is_given(word.text, self.language)
-                and self.language != "ru"
-                and re.match(r" [a-zà-ÿ]", text[word.end : word.end + 2]) is not None
-            )
+            return True
         return self.language != "de" and begins is None and known.is_surname

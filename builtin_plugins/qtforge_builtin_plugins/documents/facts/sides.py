@@ -18,7 +18,12 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from qtforge_builtin_plugins.documents.facts.bodies import NAME_WORD, SMALL_WORD, find_bodies
+from qtforge_builtin_plugins.documents.facts.bodies import (
+    NAME_WORD,
+    SMALL_WORD,
+    find_bodies,
+    is_kind,
+)
 from qtforge_builtin_plugins.documents.facts.companies import has_form, without_form
 from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
 from qtforge_builtin_plugins.documents.facts.people import is_given
@@ -41,6 +46,11 @@ _COLUMN: Final = re.compile(r"[^\s](?:[^\t\n ]|[ ](?![ ]{2}))*")
 _BLOCK: Final = re.compile(
     r"(?:^|\n[ \t]*\n)[ \t]{0,8}(?P<line>[^\W\d_a-zß-öø-ÿа-яё][^\n:;.()\d\t]{4,70})\n"
     r"(?P<rest>(?:[^\n]*\S[^\n]*\n?){1,6})"
+)
+# Between the names of an enumeration: a comma or "and", and a definition.
+_ENUMERATION: Final = re.compile(
+    r"(?: ?\([^()\n]{2,40}\))?(?:,|,?[ \n](?:and|und|et|y|e|en|и|ve))[ \n]"
+    r"(?:[^\W\d_]{1,8}\.? ){0,2}"
 )
 _SHORT: Final = 4  # words of a role
 # Between the beginning of a slot and its name: marks, and the words that describe a party.
@@ -203,6 +213,7 @@ def choose_parties(reading: Reading, names: Sequence[Named], first_section: int)
     if len(chosen) > _LEAST_PARTIES:  # the shareholders of a company, not the company
         chosen = [each for each in chosen if not {"of", "company"} <= each.evidence]
     chosen += [each for each in found if each not in chosen and _is_joined(reading, each, chosen)]
+    chosen += [each for each in found if each not in chosen and _is_between(reading, each, chosen)]
     if len(chosen) < _LEAST_PARTIES:
         more = sorted(found, key=lambda each: -each.score)[:_LEAST_PARTIES]
         chosen = [
@@ -218,8 +229,50 @@ def choose_parties(reading: Reading, names: Sequence[Named], first_section: int)
     return [
         Named(each.name, each.start, each in chosen)
         for each in found
-        if each.kind in _NAMES or each in chosen
+        if (each.kind in _NAMES and not _is_only_part(reading, each, chosen)) or each in chosen
     ]
+
+
+def _is_only_part(reading: Reading, each: _Candidate, chosen: Sequence[_Candidate]) -> bool:
+    """Return whether words are taken for a person that are a part of a body's name everywhere."""
+    return (
+        each.kind == "person"
+        and not is_given(each.name.split()[0], reading.language)
+        and any(
+            other.kind == "body"
+            and all(
+                any(at <= place < at + len(other.name) for at in other.places)
+                for place in each.places
+            )
+            for other in chosen
+        )
+    )
+
+
+def _is_between(reading: Reading, each: _Candidate, chosen: Sequence[_Candidate]) -> bool:
+    """Return whether a person is enumerated with parties: A and B, or A, B and C."""
+    if (
+        each.kind != "person"
+        or each.score <= _DOUBTFUL - 1
+        or {"represents", "late"} & each.evidence
+    ):
+        return False
+    people = [other for other in chosen if other.kind == "person"]
+    place = each.places[0]
+    after = [other for other in people if other.places[0] > place]
+    if not after:
+        return False
+    following = min(after, key=lambda other: other.places[0])
+    gap = reading.text[place + len(each.name) : following.places[0]]
+    if "joined" in following.evidence and "rule" in each.evidence and len(gap) < _MOST_JOINT:
+        return True
+    before = [other for other in people if other.places[0] < place]
+    if not before or _ENUMERATION.fullmatch(gap) is None:
+        return False
+    first = max(before, key=lambda other: other.places[0])
+    return (
+        _ENUMERATION.fullmatch(reading.text[first.places[0] + len(first.name) : place]) is not None
+    )
 
 
 def _is_joined(reading: Reading, each: _Candidate, chosen: Sequence[_Candidate]) -> bool:
@@ -248,6 +301,7 @@ def candidates(reading: Reading, names: Sequence[Named], first_section: int) -> 
     ]
     text = reading.text
     bodies = list(find_bodies(text, reading.language, head))
+    bodies = [_without_role(reading, start, name) for start, name in bodies]
     for each in found:
         for start, name in bodies:
             if each.kind == "person" and each.start <= start and each.name.endswith(name):
@@ -276,6 +330,21 @@ def candidates(reading: Reading, names: Sequence[Named], first_section: int) -> 
     found.sort(key=lambda each: each.start)
     _see(reading, found, slots, head, first_section)
     return found
+
+
+def _without_role(reading: Reading, start: int, name: str) -> tuple[int, str]:
+    """Return a body without the role before its name: Creditor Oak Bank."""
+    for hit in reading.hits_in(start, start + 1):
+        rest = name[hit.end - start :].lstrip()
+        if is_kind(name[: hit.end - start], reading.language):
+            continue
+        if (
+            {"role", "between"} & set(hit.kinds)
+            and len(rest.split()) > 1
+            and (reading.text[hit.end : hit.end + 1] == " " and hit.end - start >= _LEAST_BETWEEN)
+        ):
+            return start + len(name) - len(rest), rest
+    return start, name
 
 
 def _add(

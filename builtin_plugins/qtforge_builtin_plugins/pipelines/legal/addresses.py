@@ -93,6 +93,13 @@ _TURKISH: Final = re.compile(
     r"No[:.]{0,2}[ \n]?\d{1,4}[\w/-]{0,6}(?:[ \n](?:D|K|Kat|Daire)[:.][ ]?\d{1,4})*"
     rf"(?:,?[ \n](?:\d{{5}}[ \n])?{_CAPITAL}[\w-]+(?:/{_CAPITAL}[\w-]+)?)?"
 )
+_STREET_KIND: Final = (
+    r"(?:Street|Road|Lane|Avenue|Close|Drive|Row|Terrace|Crescent|Mews|Walk|Grove|Gardens|Way)"
+)
+_WITH_LOCALITY: Final = re.compile(  # 3 Dock Street, Leith, before Edinburgh
+    rf"(?<![\w.,/-])\d{{1,4}}[a-zA-Z]?[ \n](?:{_CAPITAL}[\w'’-]*[ \n]){{1,3}}{_STREET_KIND}"
+    rf"(?:,[ \n]{_CAPITAL}[\w'’-]+(?:[ \n]{_CAPITAL}[\w'’-]+)?)$"
+)
 _HOUSE: Final = re.compile(
     rf"(?:{_CAPITAL}[\w'’-]*[ \n]){{1,3}}(?:House|Hall|Court|Mill|Works|Barn|Lodge|Cottage|Tower"
     r"|Building|Centre|Center|Farm|Villa|Park|Yard|Wharf|Place|Quay)$"
@@ -109,7 +116,7 @@ _WITHOUT_NUMBER: Final = re.compile(
     # The Old Rectory, Church Lane, before a postcode
     rf"(?:(?:The )?{_CAPITAL}[\w'’-]*(?:[ \n]{_CAPITAL}[\w'’-]*){{0,3}},[ \n])?"
     rf"(?<!\w){_CAPITAL}[\w'’-]*(?:[ \n]{_CAPITAL}[\w'’-]*){{0,2}}[ \n]"
-    r"(?:Street|Road|Lane|Avenue|Close|Drive|Row|Terrace|Crescent|Mews|Walk|Grove)$"
+    rf"{_STREET_KIND}$"
     rf"|(?<!\w){_CAPITAL}[\w'’.-]*(?:[ \n](?:{_SMALL}|{_CAPITAL}[\w'’.-]*)){{0,5}}[ \n](?:s/n|S/N)$"
 )
 # Words after which a place is an address, in whatever order its parts are.
@@ -255,7 +262,7 @@ def _street(text: str, end: int) -> int | None:
         return None
     before = before[: separator.start()]
     places = [match.start() for match in _NUMBER_FIRST.finditer(before)][-1:]
-    for pattern in (_NUMBER_LAST, _HOUSE, _WITHOUT_NUMBER):
+    for pattern in (_NUMBER_LAST, _HOUSE, _WITHOUT_NUMBER, _WITH_LOCALITY):
         last = pattern.search(before)
         if last is not None:
             places.append(last.start())

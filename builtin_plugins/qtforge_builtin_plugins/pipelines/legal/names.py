@@ -37,7 +37,7 @@ _TITLE: Final = re.compile(
 _QUOTED: Final = re.compile(r"[«„“\"]\s?([^«»„“”\"]{3,80}?)\s?[»“”\"]")
 # Acme Trading Ltd ("ATL"); with an article, as in (the "Supplier"), it is a role.
 _SHORT_NAME: Final = (
-    r"[^\"“„«()]{0,400}?"
+    r"(?:[^\"“„«()]|\([^()\"“„«]{1,40}\)){0,400}?"
     r"(?:\([^\W\dA-ZÀ-ÞА-ЯЁ_]?[^\"“„«()\n]{0,40}"
     r"|(?i:hereinafter|nachfolgend|im folgenden|ci-après|en adelante|di seguito|hierna|далее)"
     r"[^\"“„«()\n]{0,30})"

@@ -86,6 +86,39 @@ PARTIES = {
         " stellt eine Box.\n",
         ["Inken Sieveking", "Pferdepension Birkenhof"],
     ),
+    "three partners in one breath": (
+        "en",
+        'PARTNERSHIP DEED\n\nTHIS DEED is made between Kofi Mensah (hereinafter "Kofi"), Megan Vaughan and'
+        " Jasper Stone, who will carry on business together as The Copper Kettle.\n\n1. Capital is equal.\n",
+        ["Jasper Stone", "Kofi Mensah", "Megan Vaughan"],
+    ),
+    "a couple after a role": (
+        "de",
+        "Pachtvertrag\n\nVerpächterin ist die Evangelische Stiftung Tannenhof, vertreten durch ihren Vorstand"
+        " Hartwig Böning. Pächter sind die Eheleute Leonie Zwick und Matthis Zwick, wohnhaft in 72555"
+        " Metzingen, Im Brühl 8.\n\n1. Verpachtet wird eine Wiese.\n",
+        ["Evangelische Stiftung Tannenhof", "Leonie Zwick", "Matthis Zwick"],
+    ),
+    "a French company with its form as a description": (
+        "fr",
+        "CONTRAT\n\nLa société Nordéo Énergies, SAS au capital de 20 000 €, dont le siège est à Angers,"
+        " représentée par Maëlys Gourdon\n\net\n\nLudovic Hamelin, entrepreneur individuel, 2 place Molière,"
+        " 49100 Angers (« l'Apporteur »)\n\nconviennent :\n\n1. L'Apporteur présente des clients.\n",
+        ["Ludovic Hamelin", "Nordéo Énergies"],
+    ),
+    "a company after the number of its section": (
+        "en",
+        '1. PARTIES\n\n1.1 Linguaphile Oy, a Finnish company ("Agency").\n1.2 Beatrix Holloway, a sole'
+        ' trader of 3 Dock Street, Leith, Edinburgh EH6 6EY ("Translator").\n\n2. SERVICES\n2.1 The'
+        " Translator translates.\n",
+        ["Beatrix Holloway", "Linguaphile Oy"],
+    ),
+    "a bank after its role, in Turkish": (
+        "tr",
+        "SÖZLEŞME\n\nAlacaklı Körfez Tarım Kredi Kooperatifi ile kefil Rıfat Sezginer (T.C. Kimlik No:"
+        " 14725836902) arasında bu sözleşme yapılmıştır.\n\n1. Kefil sorumludur.\n",
+        ["Körfez Tarım Kredi Kooperatifi", "Rıfat Sezginer"],
+    ),
     "a body of no listed kind that is represented": (
         "en",
         "MEMORANDUM\n\nbetween\n\nTall Thistles, acting through its chief executive, Morag Dunbar\n\nand\n\n"
@@ -163,6 +196,19 @@ FORMS = {
         ["Courtial", "J.-Y."],
         ["donne pouvoir"],
     ),
+    "an apostrophe of Breton": (
+        "fr",
+        "Mandant : M. Yves-Marie Kerloc'h, 1 rue de Siam, 29200 Brest. Le mandant paie.\n\nLe mandant\n"
+        "Y.-M. Kerloc'h\n",
+        ["Kerloc", "Y.-M."],
+        ["Le mandant paie"],
+    ),
+    "a sole trader of Russia": (
+        "ru",
+        "Исполнитель: Студия танца «Пируэт» (ИП Логинова Дарья Максимовна)\n\n1. Студия проводит занятия.\n",
+        ["Логинова", "Дарья", "Максимовна"],
+        ["Студия проводит занятия"],
+    ),
     "the names of a Russian form": (
         "ru",
         "Работник\nФамилия: Зуева\nИмя: Анжела\nОтчество: Ефимовна\n\n1. Работник принимается на должность швеи.\n",
@@ -228,6 +274,18 @@ WORDS = {
         "The yard is run by Georgina Hale at Low Oak Farm, Bourton. The farm is closed.\n",
         "The farm is closed",
     ),
+    "a word of an organisation's name": (
+        "ru",
+        "Иванов Пётр Ильич, именуемый «Жертвователь», и Автономная некоммерческая организация «Приют Добрый"
+        " хвост» в лице директора Беловой Анны Олеговны, именуемая «Благополучатель», договорились:\n\n1."
+        " Приют размещает отчёт. Добрый совет: сохраняйте чек.\n",
+        "Приют размещает отчёт. Добрый совет",
+    ),
+    "a title of the document in capitals": (
+        "tr",
+        "KREŞ KAYIT SÖZLEŞMESİ\n\nVeli: Çağla Kutlubay\n\n1. Veli öder.\n",
+        "KREŞ KAYIT SÖZLEŞMESİ",
+    ),
     "an abbreviation with a town": (
         "fr",
         "La société Métal SARL, immatriculée au R.C.S. de Dole, 12 rue Haute, 39100 Dole, paie.\n",
@@ -266,6 +324,7 @@ ADDRESSES = {
         "of Trelawny House, 4 Fore Street, St Ives TR26 1HE and",
         "Trelawny",
     ),
+    "a locality before the town": ("en", "of 3 Dock Street, Leith, Edinburgh EH6 6EY and", "Leith"),
     "a town that is a saint": ("en", "77 Larpenteur Avenue West, St. Paul, MN 55113\n", "St. Paul"),
 }
 
@@ -295,6 +354,7 @@ NUMBERS = {
         "Die Nummer lautet 52 020208 N 501.\n",
         "020208",
     ),
+    "dots in its label": ("es", "con D.N.I. 04555666P, entrega", "04555666P"),
     "a country before it": ("es", "con pasaporte sueco AA1234567, propietaria", "AA1234567"),
     "a Scottish register": (
         "en",
