@@ -83,15 +83,14 @@ class DocumentEnricher(Plugin):
 
 
 def _invoice(request: EnrichRequest, folder: str | None) -> Invoice | None:
+    if request.document_type not in ("financial", "unknown", None):
+        return None
     from qtforge_builtin_plugins.documents.facts import invoices, templates
 
     text, language = request.parsed_content, request.language
     try:
         # If the kind is not known, the text itself must name it an invoice.
-        if request.document_type == "financial" or (
-            request.document_type in (None, "unknown")
-            and invoices.looks_like_invoice(text, None, folder)
-        ):
+        if request.document_type == "financial" or invoices.looks_like_invoice(text, None, folder):
             metadata = request.metadata
             is_mail = metadata is not None and metadata.media_type in _MAILS
             found = invoices.find_invoice(
@@ -114,8 +113,8 @@ def _invoice(request: EnrichRequest, folder: str | None) -> Invoice | None:
 
 
 def _parties(request: EnrichRequest) -> list[str]:
-    from qtforge_builtin_plugins.documents.facts import parties
-
     if request.document_type in ("legal", "unknown", None):
+        from qtforge_builtin_plugins.documents.facts import parties
+
         return parties.find_parties(request.parsed_content, request.language)
     return []

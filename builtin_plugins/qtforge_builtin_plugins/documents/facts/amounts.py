@@ -14,8 +14,6 @@ from itertools import islice, pairwise
 from types import MappingProxyType
 from typing import Final
 
-from price_parser import Price
-
 from qtforge_builtin_plugins.documents.facts.dates import PlacedDate, iterate_dates
 from qtforge_builtin_plugins.documents.facts.digits import matches_beside_digits
 from qtforge_builtin_plugins.documents.messages import Amount
@@ -228,6 +226,8 @@ def _placed(text: str, number: _Part, sign: _Part, language: str | None) -> Plac
 @lru_cache(maxsize=4096)
 def value_of(number: str) -> Decimal | None:
     """Return a written number's value, with any separators of thousands and decimals."""
+    from price_parser import Price  # slow to import, and many texts have none
+
     return Price.fromstring(number).amount
 
 

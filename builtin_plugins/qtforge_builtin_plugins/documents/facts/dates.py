@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Final
 
-import dateparser
-
 from qtforge_builtin_plugins.documents.facts.digits import matches_beside_digits
 from qtforge_builtin_plugins.documents.messages import FoundDate
 
@@ -206,6 +204,8 @@ def _read(plain: str, *, language: str | None, order: str) -> datetime.date | No
         "STRICT_PARSING": True,
         "PREFER_LOCALE_DATE_ORDER": False,
     }
+    import dateparser  # slow to import, and many texts have no date in words
+
     for name in dict.fromkeys((language or "en", "en")):
         try:
             moment: datetime.datetime | None = dateparser.parse(

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from price_parser import Price
-
 from qtforge_builtin_plugins.documents.facts.page import Page
 from qtforge_builtin_plugins.documents.facts.sum_lines import Money, SumLine
 from qtforge_builtin_plugins.documents.facts.sums import (
@@ -325,6 +323,8 @@ def _readings(page: Page, numbers: Sequence[Money], mark: str | None) -> Iterato
 
 
 def _part(written: str, start: int, original: Money | None) -> Money | None:
+    from price_parser import Price  # slow to import, and many texts have none
+
     value = Price.fromstring(written).amount
     if value is None:
         return None

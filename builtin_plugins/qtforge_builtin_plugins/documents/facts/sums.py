@@ -14,8 +14,6 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from price_parser import Price
-
 from qtforge_builtin_plugins.documents.facts.amounts import CODES, SIGNS
 from qtforge_builtin_plugins.documents.facts.balances import choose_sums
 from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
@@ -186,6 +184,8 @@ def _blank(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)  # several extractors read the same lines
 def _value(number: str, mark: str | None) -> Decimal | None:
+    from price_parser import Price  # slow to import, and many texts have no sums
+
     separated = re.fullmatch(r"\d{1,3}([.,])\d{3}", number)
     if separated is not None:
         # 1.188 is a thousand where the decimal mark is a comma, and where it is not known.
@@ -274,6 +274,8 @@ def _without_rate(
     amounts: Sequence[Money], rates: Sequence[Decimal]
 ) -> tuple[Sequence[Money], Sequence[Decimal]]:
     """Return the amounts with the first one read as a rate and a base: 9 224,76 as 9 and 224,76."""
+    from price_parser import Price
+
     match = _RATE_AND_BASE.fullmatch(amounts[0].text) if amounts else None
     base = Price.fromstring(match[2]).amount if match else None
     if match is None or base is None:
