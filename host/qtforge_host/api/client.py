@@ -77,6 +77,7 @@ from qtforge_sdk.journal import (
     MessageKind,
     Posted,
     RunQuery,
+    RunSummary,
 )
 from qtforge_sdk.journal_errors import RunDuplicateError, RunExistsError, RunOwnedError
 from qtforge_sdk.records import (
@@ -114,6 +115,10 @@ Patch = Sequence[Mapping[str, Any]]
 PatchOf = Callable[[Workflow], Patch]
 InputOf = Callable[[Workflow], Mapping[str, Any]]
 """Makes a JSON Patch for a workflow with its definition as it is now."""
+
+
+def _ignore(_: RunSummary) -> None:
+    """Nobody wants to know that a run waits."""
 
 
 class RunClient(RunStore):
@@ -395,6 +400,7 @@ class RunClient(RunStore):
         listener: RunListener | None = None,
         key: str | None = None,
         tags: Mapping[str, str] = MappingProxyType({}),
+        on_queued: Callable[[RunSummary], None] = _ignore,
     ) -> RunSnapshot:
         """Execute a run in this task until it ends or rests; cancelling the task cancels it.
 
@@ -408,6 +414,7 @@ class RunClient(RunStore):
             listener: Called with the run's records and progress.
             key: As of `start`.
             tags: As of `start`.
+            on_queued: Called where the run has to wait, with the runs that hold the places.
 
         Raises:
             WorkflowError: There is no such workflow, or it can't run here.
@@ -418,7 +425,7 @@ class RunClient(RunStore):
             KeyReusedError: The key has started another workflow, or with another input.
         """
         found = workflow if isinstance(workflow, Workflow) else await self.workflow(workflow)
-        return await self._run(found, given or {}, listener, key, self._requested(tags))
+        return await self._run(found, given or {}, listener, key, self._requested(tags), on_queued)
 
     async def _run(
         self,
@@ -427,6 +434,7 @@ class RunClient(RunStore):
         listener: RunListener | None,
         key: str | None,
         start: Start,
+        on_queued: Callable[[RunSummary], None],
     ) -> RunSnapshot:
         durable = await self._parts.durable()
         wanted = None if key is None else run_id_of(key)
@@ -441,12 +449,16 @@ class RunClient(RunStore):
                 raise
             await check_same(durable, workflow, await self._accepted(workflow, given), wanted)
             return msgspec.structs.replace(await self._whole(wanted), is_there_already=True)
-        await self._in_turn(durable, state, listener)
+        await self._in_turn(durable, state, listener, on_queued)
         await self._settle(durable, state.run_id)
         return await self._whole(state.run_id)
 
     async def _in_turn(
-        self, durable: Durable, state: RunState, listener: RunListener | None
+        self,
+        durable: Durable,
+        state: RunState,
+        listener: RunListener | None,
+        on_queued: Callable[[RunSummary], None],
     ) -> None:
         """Wait for the place that a queued run needs, and execute it, until it ends or rests.
 
@@ -456,6 +468,7 @@ class RunClient(RunStore):
         place = None if state.started is None else state.started.place
         if state.status != "queued" or place is None:
             return
+        is_told = False
         try:
             while True:
                 run = await durable.journal.summary(run_id)
@@ -466,6 +479,9 @@ class RunClient(RunStore):
                     with contextlib.suppress(RunOwnedError):
                         if (await durable.engine.resume(run_id, listener)).status != "queued":
                             return
+                elif not is_told:
+                    is_told = True
+                    on_queued(run)
                 await asyncio.sleep(_TURN_S)
         except asyncio.CancelledError:
             with contextlib.suppress(RunError):
@@ -538,6 +554,7 @@ class RunClient(RunStore):
         *,
         tags: Mapping[str, str] = MappingProxyType({}),
         listener: RunListener | None = None,
+        on_queued: Callable[[RunSummary], None] = _ignore,
     ) -> RunSnapshot:
         """Execute a new run with the input of another in this task; see `rerun` and `run`.
 
@@ -547,10 +564,11 @@ class RunClient(RunStore):
                 replaced.
             tags: Tags besides those of the other run, and in their place.
             listener: Called with the run's records and progress.
+            on_queued: As of `run`.
         """
         durable = await self._parts.durable()
         workflow, whole, start = await self._again(durable, run_id, given, tags)
-        return await self._run(workflow, whole, listener, None, start)
+        return await self._run(workflow, whole, listener, None, start, on_queued)
 
     async def _again(
         self,
@@ -588,6 +606,7 @@ class RunClient(RunStore):
         versions: VersionPolicy = "same-major",
         note: str = "",
         unpause: bool = True,
+        on_queued: Callable[[RunSummary], None] = _ignore,
     ) -> RunSnapshot:
         """Resume a run in this task until it ends or rests; what it has done is not repeated.
 
@@ -597,6 +616,7 @@ class RunClient(RunStore):
             versions: Which plugin versions may resume it, besides those that served it.
             note: The reason, for the run's history.
             unpause: Whether a paused run is resumed too, and a paused child of the run.
+            on_queued: As of `run`.
 
         Raises:
             RunNotFoundError: There is no such run.
@@ -607,7 +627,7 @@ class RunClient(RunStore):
         state = await durable.engine.resume(
             run_id, listener, versions=versions, note=note, unpause=unpause
         )
-        await self._in_turn(durable, state, listener)
+        await self._in_turn(durable, state, listener, on_queued)
         await self._settle(durable, run_id)
         return await self._whole(state.run_id)
 

@@ -46,7 +46,7 @@ async def check_schedules(settings: Settings, candidates: Sequence[Candidate]) -
         header = headers.get(schedule.workflow)
         refusal = None if header is None else await _refusal(schedule, header)
         if refusal is not None:
-            why = f"{refusal.what}: {refusal.why}" if refusal.why else refusal.what
+            why = ": ".join(filter(None, (refusal.what, "; ".join(refusal.why.splitlines()))))
             what = f"the schedule '{schedule.name}' can't start its workflow: {why}"
             found.append(_wrong(what, refusal.fix))
     return found

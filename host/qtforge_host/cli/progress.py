@@ -13,6 +13,7 @@ from qtforge_host.cli.terminal import CleanStream, clean_line, echo, raw
 from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
+from qtforge_sdk.journal import RunSummary
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -22,7 +23,7 @@ from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.report import print_run
 from qtforge_host.runs.accepted_events import Offer
 
-__all__ = ["Display", "Printer", "RunPrinter", "progress_display", "settle"]
+__all__ = ["Display", "Printer", "RunPrinter", "progress_display", "say_queued", "settle"]
 
 
 class RunPrinter:
@@ -86,6 +87,13 @@ def settle(run: RunSnapshot, display: Display, printer: RunPrinter) -> None:
         echo(f"there already: {run.run_id}", err=True)
         printer.there.add(run.run_id)
     display.settled(run.state)
+
+
+def say_queued(run: RunSummary) -> None:
+    """Say that a run waits, and for whom: it may take long."""
+    others = len(run.held_by) - 1
+    more = f" and {others} more" if others > 0 else ""
+    echo(f"{run.run_id} waits for a place, held by {run.held_by[0]}{more}", err=True)
 
 
 @contextlib.contextmanager

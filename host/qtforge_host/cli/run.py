@@ -23,7 +23,13 @@ from qtforge_host.cli.inputs import (
     without_bad_names,
 )
 from qtforge_host.cli.output import data_only, json_option, print_json
-from qtforge_host.cli.progress import Display, RunPrinter, progress_display, settle
+from qtforge_host.cli.progress import (
+    Display,
+    RunPrinter,
+    progress_display,
+    say_queued,
+    settle,
+)
 from qtforge_host.cli.runs.options import tag_option
 from qtforge_host.cli.session import Session, bus_option, journal_option
 from qtforge_host.cli.terminal import echo
@@ -234,5 +240,7 @@ async def _work(
     tags: Mapping[str, str],
 ) -> None:
     for given in waiting:
-        run = await client.run(workflow, given, listener=display, key=key, tags=tags)
+        run = await client.run(
+            workflow, given, listener=display, key=key, tags=tags, on_queued=say_queued
+        )
         settle(run, display, printer)

@@ -328,3 +328,26 @@ def test_who_waits_for_a_run_that_rests_in_the_middle_of_its_code_gets_its_end(
             assert (await waiting).status == "succeeded"
 
     asyncio.run(main())
+
+
+def test_a_run_that_waits_for_a_place_says_which_runs_hold_it(folder: Path) -> None:
+    (folder / "one.toml").write_text(
+        'name = "one"\nkind = "sequential"\n[concurrency_key]\n[[stages]]\nname = "a"\n'
+        'operation = "steps.wait"\nmessage = { text = "${input.n}" }\n'
+    )
+    told: list[tuple[str, ...]] = []
+
+    def free(run: RunSummary) -> None:
+        told.append(run.held_by)
+        (folder / "go").touch()  # the first one ends
+
+    async def main() -> None:
+        async with RunClient.open(by="a test") as runs:
+            first = await runs.start(folder / "one.toml", {"n": "1"})
+            second = await runs.run(folder / "one.toml", {"n": "2"}, on_queued=free)
+            assert (second.status, told) == ("succeeded", [(first,)])
+            assert done(folder) == ["1", "2"]
+            third = await runs.run_again(first, {"n": "3"}, on_queued=free)
+            assert (third.status, len(told)) == ("succeeded", 1)  # it has got its place at once
+
+    asyncio.run(asyncio.wait_for(main(), 120))

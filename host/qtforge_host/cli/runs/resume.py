@@ -18,7 +18,7 @@ from qtforge_host.api.tags import changes_of, tags_of
 from qtforge_host.cli.errors import CANCELLED, show
 from qtforge_host.cli.inputs import read_input, set_option, typed
 from qtforge_host.cli.output import data_only, json_option, print_json
-from qtforge_host.cli.progress import Display, RunPrinter, progress_display, settle
+from qtforge_host.cli.progress import Display, RunPrinter, progress_display, say_queued, settle
 from qtforge_host.cli.runs.amend_options import (
     ChangingCommand,
     change_options,
@@ -235,7 +235,9 @@ def rerun(
     async def again(client: RunClient, printer: RunPrinter) -> None:
         run_id = await client.find(run)
         with progress_display(1, printer) as display:
-            new = await client.run_again(run_id, changes, tags=with_tags, listener=display)
+            new = await client.run_again(
+                run_id, changes, tags=with_tags, listener=display, on_queued=say_queued
+            )
             settle(new, display, printer)
 
     return _with_client(session, again, as_json=as_json)
@@ -305,6 +307,7 @@ async def _execute(
                         versions=versions,
                         note=note,
                         unpause=not every,
+                        on_queued=say_queued,
                     )
                 except RunOwnedError:
                     if not every:  # another process was quicker, which is as good
