@@ -88,7 +88,10 @@ class _Commands(click.Group):
             if ctx.resilient_parsing or cmd_name.startswith("-"):
                 return None
             return _import("contributed:contributed")(cmd_name, tuple(_COMMANDS))  # type: ignore[no-any-return]
-        return _import("texts:refuse_bad_texts")(_import(target))  # type: ignore[no-any-return]
+        found = _import("texts:refuse_bad_texts")(_import(target))
+        if ctx.resilient_parsing:  # a shell asks for completions
+            found = _import("completion:with_names")(found)
+        return found  # type: ignore[no-any-return]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -44,7 +44,13 @@ class _Runs(click.Group):
             raise click.UsageError(no_such_command(cmd_name, _COMMANDS), ctx)
         module, _, attribute = target.partition(":")
         found: Any = importlib.import_module(f"qtforge_host.cli.runs.{module}")
-        return refuse_bad_texts(getattr(found, attribute))
+        command = refuse_bad_texts(getattr(found, attribute))
+        if not ctx.resilient_parsing:
+            return command
+        # Only a shell that asks for completions waits for what they need.
+        completion = importlib.import_module("qtforge_host.cli.completion")
+        completed: click.Command = completion.with_names(command)
+        return completed
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
