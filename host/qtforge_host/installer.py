@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,3 +69,15 @@ class Installer:
             )
         words = [*self.program, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(target)]
         return [*words, *([] if isolated else ["--no-build-isolation"]), str(folder)]
+
+    def command(self, verb: str, words: Sequence[str]) -> list[str]:
+        """Return the command that installs into this environment, or uninstalls from it.
+
+        Args:
+            verb: ``install`` or ``uninstall``; for uv ``compile`` too.
+            words: Its options and requirements, which pip and uv share.
+        """
+        if self.name == "uv":
+            python = () if verb == "compile" else ("--python", sys.executable)
+            return [*self.program, "pip", verb, *python, *words]
+        return [*self.program, verb, *(["--yes"] if verb == "uninstall" else []), *words]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from qtforge_host.plugin_check.findings import CheckReport
+from qtforge_host.plugin_check.findings import Finding as PluginFinding
 from qtforge_sdk.errors import HandlerFailedError, QtForgeError
 
 if TYPE_CHECKING:  # a listing of plugins does without the records of runs
@@ -28,6 +29,7 @@ __all__ = [
     "BulkFailure",
     "ConfigDocument",
     "ConfigFiles",
+    "DistributionChange",
     "DoctorDocument",
     "ErrorDocument",
     "ErrorFacts",
@@ -58,6 +60,8 @@ __all__ = [
     "PluginProblem",
     "PluginRow",
     "Plugins",
+    "PluginsChanged",
+    "PluginsLocked",
     "PoolRow",
     "Pools",
     "Pruned",
@@ -777,6 +781,52 @@ class PluginCreated(Versioned, frozen=True, kw_only=True):
     folder: str
     files: list[str]
     commands: list[str]
+
+
+class DistributionChange(Part, frozen=True, kw_only=True):
+    """A distribution that was installed, replaced or removed.
+
+    Attributes:
+        distribution: Its canonical name.
+        before: The version that was there, or "".
+        after: The version that is there, or "".
+    """
+
+    distribution: str
+    before: str
+    after: str
+
+
+class PluginsChanged(Versioned, frozen=True, kw_only=True):
+    """What an installation has changed.
+
+    Attributes:
+        installer: ``pip`` or ``uv``.
+        changes: The distributions that differ.
+        plugins: The plugins of these distributions, with their states.
+        findings: The errors that a check of these plugins has found.
+    """
+
+    installer: str
+    changes: list[DistributionChange]
+    plugins: list[PluginRow]
+    findings: list[PluginFinding]
+
+
+class PluginsLocked(Versioned, frozen=True, kw_only=True):
+    """A lock file that was written.
+
+    Attributes:
+        installer: ``pip`` or ``uv``.
+        file: The file.
+        locked: The distributions in it, as ``name==version``.
+        left_out: Those that were installed from a folder, a file or a repository.
+    """
+
+    installer: str
+    file: str
+    locked: list[str]
+    left_out: list[str]
 
 
 class TokenRow(Part, frozen=True, kw_only=True):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -21,6 +22,7 @@ from qtforge_host.cli.pager import paged
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo, style
+from qtforge_host.cli.texts import refuse_bad_texts
 from qtforge_host.config.settings import Settings
 from qtforge_host.config.toml_files import disable as disable_in
 from qtforge_host.config.toml_files import enable as enable_in
@@ -38,8 +40,24 @@ if TYPE_CHECKING:
 
 __all__ = ["plugins"]
 
+_INSTALLING: Final = ("install", "lock", "sync", "uninstall", "update")
 
-@click.group()
+
+class _Plugins(click.Group):
+    """The commands that change the environment are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_INSTALLING])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _INSTALLING:
+            module = importlib.import_module("qtforge_host.cli.installing")
+            found: click.Command = getattr(module, cmd_name)
+            return refuse_bad_texts(found)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Plugins)
 def plugins() -> None:
     """List, inspect, write, check, enable and disable plugins."""
 

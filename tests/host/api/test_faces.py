@@ -646,6 +646,8 @@ def test_an_error_has_one_code_through_both_faces(
 
 def test_every_command_with_json_and_every_operation_is_tried() -> None:
     tried = {name.partition(",")[0] for name in (*TABLE, *ALONE)}
+    # They change an environment: tests/host/api/test_installing.py.
+    tried |= {f"plugins {verb}" for verb in ("install", "lock", "sync", "uninstall", "update")}
     tried.add("journal init")  # which needs a server: tests/extensions/postgresql/test_host.py
     assert set(_commands_with_json(root, ())) == tried
     operations = {case.endpoint for case in TABLE.values()} | ELSEWHERE

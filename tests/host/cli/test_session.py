@@ -19,6 +19,7 @@ WITHOUT = {
     "workflows graph", "bus topics", "bus request", "health", "config show",
     "config path", "config edit", "config validate", "config schema",
     "workflows schema", "completion",
+    "plugins install", "plugins lock", "plugins sync", "plugins uninstall", "plugins update",
 }  # fmt: skip
 # They have it as an argument.
 ARGUMENT = {"journal init"}
