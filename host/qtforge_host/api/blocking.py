@@ -32,6 +32,7 @@ class BlockingHostClient(BlockingClient[HostClient]):
     check_workflows = blocking(HostClient.check_workflows)
     show_workflow = blocking(HostClient.show_workflow)
     draw_workflow = blocking(HostClient.draw_workflow)
+    new_workflow = blocking(HostClient.new_workflow)
     workflow_schema = blocking(HostClient.workflow_schema)
     config_schema = blocking(HostClient.config_schema)
     replay = blocking_list(HostClient.replay)
