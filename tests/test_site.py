@@ -112,6 +112,14 @@ def test_versions_that_were_built_before_stay_and_the_newest_is_first(site: Path
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["conditional", "graph", "parallel", "reactive", "sequential"])
+def test_each_kind_has_a_schema_for_editors_beside_the_versions(site: Path, kind: str) -> None:
+    schema = json.loads((site / "schema" / "1" / f"{kind}.json").read_text(encoding="utf-8"))
+    assert schema["properties"]["kind"]["const"] == kind
+    assert schema["$id"] == f"/schema/1/{kind}.json"
+
+
+@pytest.mark.timeout(600)
 def test_the_reference_has_every_command_and_every_module(site: Path) -> None:
     reference = site / minor_version() / "reference"
     commands = read_page(reference / "cli.html").ids

@@ -11,7 +11,9 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
+from qtforge_host.toml_schema import toml_schema
 from tools.site.contents import ROOT, read_contents
+from tools.site.reference.keys import KINDS
 from tools.site.staging import stage
 
 __all__ = ["BuildError", "build_site", "minor_version"]
@@ -55,7 +57,18 @@ def build_site(site: Path, work: Path) -> Path:
     if done.returncode:
         raise BuildError(f"{done.stdout}{done.stderr}".strip())
     _list_versions(site)
+    _write_schemas(site / "schema" / "1")
     return target
+
+
+def _write_schemas(folder: Path) -> None:
+    """Write the JSON Schema of each kind, for editors, at an address that stays the same."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, definition in KINDS.items():
+        schema = toml_schema(definition, title=f"A workflow of the kind {kind}", kind=kind)
+        schema["$id"] = f"/schema/1/{kind}.json"
+        text = json.dumps(schema, indent=2, ensure_ascii=False)
+        (folder / f"{kind}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
 def _list_versions(site: Path) -> None:

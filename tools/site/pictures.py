@@ -41,7 +41,8 @@ def _svg(source: str) -> str:
             raise ValueError(f"a line of this kind cannot be drawn: {line}")
     dot = (
         "digraph { bgcolor=transparent; rankdir=TB; nodesep=0.25; ranksep=0.5; node [shape=box, "
-        'style="rounded,filled", fillcolor="#eef2ff", color="#6366f1", fontname="Helvetica,Arial,sans-serif", '
+        'style="rounded,filled", fillcolor="#eef2ff", color="#6366f1", '
+        'fontname="Helvetica,Arial,sans-serif", '
         'fontsize=11, fontcolor="#1e1b4b", margin="0.22,0.1"]; edge [color="#818cf8", '
         f"arrowsize=0.7]; {'; '.join(lines)} }}"
     )

@@ -17,9 +17,9 @@ from qtforge_sdk.policies import TopicPolicy
 from tools.site.reference.markdown import attributes, first_paragraph
 from tools.site.reference.schema import properties
 
-__all__ = ["key_pages"]
+__all__ = ["KINDS", "key_pages"]
 
-_KINDS: Final[Mapping[str, type]] = {
+KINDS: Final[Mapping[str, type]] = {
     "sequential": SequentialDefinition,
     "graph": GraphDefinition,
     "parallel": ParallelDefinition,
@@ -39,7 +39,7 @@ _REF: Final = "#/components/schemas/{name}"
 
 def key_pages(path: str) -> dict[str, str]:
     """Return the page of all keys."""
-    types = [*_KINDS.values(), *_TABLES.values()]
+    types = [*KINDS.values(), *_TABLES.values()]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     name_of = {
         one: schema["$ref"].rpartition("/")[2] for one, schema in zip(types, schemas, strict=True)
@@ -54,7 +54,7 @@ def key_pages(path: str) -> dict[str, str]:
     ]
     described = _host_words()
     shown = set(name_of.values())
-    for kind, definition in _KINDS.items():
+    for kind, definition in KINDS.items():
         parts += _entry(f'kind = "{kind}"', name_of[definition], components, {})
     parts.append("## Configuration")
     for title, one in _TABLES.items():
