@@ -44,6 +44,7 @@ _SALUTATION: Final = re.compile(
 _TO: Final = frozenset({"to", "an", "til", "till", "para", "al", "alla", "aan", "dla", "pour", "ao",
                         "aos", "для"})  # fmt: skip
 _FOR: Final = frozenset({"for", "fur", "voor", "per"})
+_BEFORE: Final = _TO | _FOR
 _MOST_LABEL: Final = 30  # characters
 _ARTICLES: Final = frozenset({"the", "die", "den", "der", "das", "la", "le", "les", "l", "el",
                               "los", "las", "de", "het", "o", "a", "os", "as"})  # fmt: skip
@@ -215,8 +216,12 @@ def _bodies(page: Page, language: str | None) -> Iterator[Place]:
             named = _BY_ADDRESS.match(page.folded, cell.start, cell.end)
             if named is not None:
                 yield Place(page.text[cell.start : named.end()].strip(), cell.start, index)
-        companies = list(find_companies(line))
-        for at, name in find_bodies(line, language):
+        if line[-1].isdigit() and len(line) <= _MOST_NAME:
+            continue  # an amount, a day or a street
+        bodies = list(find_bodies(line, language))
+        is_addressing = any(token.text in _BEFORE for token in page.tokens_between(start, end))
+        companies = list(find_companies(line)) if bodies or is_addressing else []
+        for at, name in bodies:
             if any(name in company for _, company in companies):
                 continue
             if len(name) <= _MOST_NAME and _is_at_beginning(page, index, start + at):
@@ -268,12 +273,12 @@ def _is_at_beginning(page: Page, index: int, start: int) -> bool:
 def _is_addressed(page: Page, index: int, start: int) -> bool:
     """Return whether a sentence about the invoice has a word such as "to" before a name."""
     line = page.lines[index][0]
-    words = page.labels.words_of(page.folded[line:start])
-    if words and words[-1] in _TO | _FOR:
+    words = [token.text for token in page.tokens_between(max(line, start - _MOST_LABEL), start)]
+    if words and words[-1] in _BEFORE:
         return True
     while words and words[-1] in _ARTICLES:
         words.pop()
-    if words and words[-1] in _TO | _FOR:
+    if words and words[-1] in _BEFORE:
         return True
     near = page.hits_between(max(line, start - _MOST_LABEL), start)
     return any(
