@@ -103,7 +103,6 @@ _ANSWER_RECORDS: Final = 100  # of a run, for the answer to an event: the cost o
 _BEGIN_S: Final = 10.0  # in which a run that is resumed begins to execute
 _BEGIN_POLL_S: Final = 0.005
 _SETTLE_S: Final = 5.0  # in which the workflows that a run has started may end with a command
-_RETRIED: Final = "retried"
 _TURN_S: Final = 0.25  # between two looks whether a run gets its place
 _ALL: Final = 1_000_000
 _IDLE: Final = RESTING | {"waiting", "interrupted"}
@@ -934,10 +933,26 @@ class RunClient(RunStore):
             WorkflowError: Its workflow can't run here.
         """
         durable = await self._parts.durable()
+        workflows = durable.engine.workflows
+        records = await durable.journal.records(run_id)
+        workflow = workflows.recorded(RunState.from_records(run_id, records))
+        changes = None
+        if operations := _operations(patch, workflow):
+            changes = ResetAmendment(workflows.recorded, operations, workflows.check, reason)
         self._check_room(durable)
-        again = await self._reset(durable, run_id, from_step, patch, reason)
+        with self._reserved(run_id):
+            again = await reset_run(
+                durable.journal,
+                run_id,
+                from_step,
+                at=_now(),
+                by=self._by,
+                amend=changes,
+                records=records,
+                workflow=workflow,
+            )
         if self._stays:
-            await self._resume(durable, run_id, versions, _RETRIED)
+            await self._resume(durable, run_id, versions, "retried")
         return again
 
     async def retry_all(
@@ -953,8 +968,8 @@ class RunClient(RunStore):
         """Open runs again that failed or were compensated, and have something in common.
 
         Those that were cancelled are meant where the selection has that status. Where this process
-        stays, it executes the runs, and those for which it has no room when it has; else the caller
-        does with `execute`.
+        stays, it executes the runs, and those for which it has no room stay as they are; else the
+        caller does with `execute`.
 
         Args:
             selection: Which runs.
@@ -970,41 +985,12 @@ class RunClient(RunStore):
         durable = await self._parts.durable()
 
         async def retry(run_id: str) -> None:
-            if versions == "any":  # the next process to take the run would not know that
-                self._check_room(durable)
             of_run = functools.partial(patch, run_id) if callable(patch) else patch
-            await self._reset(durable, run_id, from_step, of_run, reason)
-            if self._stays and self._has_room(durable):
-                await self._resume(durable, run_id, versions, _RETRIED)
+            await self.retry(
+                run_id, from_step=from_step, patch=of_run, reason=reason, versions=versions
+            )
 
         return await do_with_all(durable.journal, selection, RETRIABLE, retry, dry_run=dry_run)
-
-    async def _reset(
-        self,
-        durable: Durable,
-        run_id: str,
-        from_step: str | None,
-        patch: Patch | PatchOf,
-        reason: str,
-    ) -> Sequence[str]:
-        """Open a run again; see `retry`."""
-        workflows = durable.engine.workflows
-        records = await durable.journal.records(run_id)
-        workflow = workflows.recorded(RunState.from_records(run_id, records))
-        changes = None
-        if operations := _operations(patch, workflow):
-            changes = ResetAmendment(workflows.recorded, operations, workflows.check, reason)
-        with self._reserved(run_id):
-            return await reset_run(
-                durable.journal,
-                run_id,
-                from_step,
-                at=_now(),
-                by=self._by,
-                amend=changes,
-                records=records,
-                workflow=workflow,
-            )
 
     async def fork(
         self,
@@ -1107,12 +1093,10 @@ class RunClient(RunStore):
             raise AmendmentRefusedError(run_id, answer.reason, "change what is still to come")
         return Amended(run_id=run_id, amended=answer is not None, patch=[*changes])
 
-    def _has_room(self, durable: Durable) -> bool:
-        return self._max_runs is None or durable.supervisor.count() < self._max_runs
-
     def _check_room(self, durable: Durable) -> None:
-        if not self._has_room(durable):
-            raise TooManyRunsError(durable.supervisor.count())
+        count = durable.supervisor.count()
+        if self._max_runs is not None and count >= self._max_runs:
+            raise TooManyRunsError(count)
 
     def _message(
         self, kind: MessageKind, *, name: str = "", data: Any = None, message_id: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import click
@@ -140,6 +140,7 @@ def retry(
     def patched(run_id: str, workflow: Workflow) -> Sequence[dict[str, Any]]:
         return patch_of(run_id, workflow, changes)
 
+    planned = BulkDone(runs=[], failed=[], more=False)
     selection = selection_of((run,) if run else (), options)
     if selection is not None:
 
@@ -147,24 +148,26 @@ def retry(
             async with session.client() as client:
                 return await client.retry_all(selection, dry_run=True)
 
-        if planned_runs("retry", plan(), options, as_json=as_json) is None:
+        found = planned_runs("retry", plan(), options, as_json=as_json)
+        if found is None:
             return 0
+        print_rest(found)
+        planned = found
 
     async def retried(client: RunClient, printer: RunPrinter) -> None:
-        if selection is not None:
-            done = await client.retry_all(selection, from_step=stage, patch=patched, reason=reason)
-            wanted = done.runs
-            printer.exit_code = print_rest(done)
-        else:
-            wanted = [await client.find(run or "")]
+        wanted = [await client.find(run)] if run is not None else planned.runs
+
+        async def reset(run_id: str) -> None:
             again = await client.retry(
-                wanted[0],
+                run_id,
                 from_step=stage,
-                patch=functools.partial(patched, wanted[0]),
+                patch=functools.partial(patched, run_id),
                 reason=reason,
             )
-            echo(f"again: {', '.join(again) or 'nothing that was done'}", err=True)
-        await _execute(client, wanted, versions, jobs, printer, note="retried")
+            whose = f"{run_id}: " if run is None else ""
+            echo(f"{whose}again: {', '.join(again) or 'nothing that was done'}", err=True)
+
+        await _execute(client, wanted, versions, jobs, printer, note="retried", before=reset)
 
     return _with_client(session, retried, as_json=as_json)
 
@@ -294,13 +297,17 @@ async def _execute(
     *,
     note: str = "",
     every: bool = False,
+    before: Callable[[str], Awaitable[None]] | None = None,
 ) -> None:
+    """Execute runs; ``before`` is done with each just before, so that none is left half done."""
     waiting = iter(run_ids)
     with progress_display(len(run_ids), printer) as display:
 
         async def work(waiting: Iterator[str], display: Display) -> None:
             for run_id in waiting:
                 try:
+                    if before is not None:
+                        await before(run_id)
                     run = await client.execute(
                         run_id,
                         listener=display,

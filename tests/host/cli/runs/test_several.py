@@ -185,8 +185,8 @@ def test_a_run_that_cant_be_retried_is_named_and_the_others_are_retried(office: 
     office.closed.touch()
     office.write("acme", "acme")
     wrong = office("retry", "--workflow", "letters", "--from", "pots", "--yes")
-    assert wrong.returncode == 1
-    assert wrong.stderr.count("pots") == 2
+    assert wrong.returncode == 3
+    assert wrong.stderr.count("has begun no stage 'pots'") == 2
     assert office.statuses() == ["failed"] * 2
     office.closed.unlink()
     done = office("retry", "--workflow", "letters", "--from", "write", "--yes", "--jobs", "2")
