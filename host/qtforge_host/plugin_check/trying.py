@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,8 +27,10 @@ from qtforge_host.plugin_code import (
     place_of_function,
 )
 from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate
+from qtforge_host.plugins.declarations import declared_by
+from qtforge_host.plugins.workflow_files import files_in
 from qtforge_host.runs.serialization import normalize
-from qtforge_host.workflows.catalog import located
+from qtforge_host.workflows.catalog import folder_of, located
 from qtforge_sdk.conversion import convert, is_untyped
 from qtforge_sdk.errors import HandlerFailedError, QtForgeError
 from qtforge_sdk.operations import handler_signature, operation_spec
@@ -56,6 +58,7 @@ async def _try(subject: Subject, settings: Settings, job: Job) -> Answer:
     findings: list[Finding] = []
     tried = 0
     async with Host(settings) as host:
+        await host.start_all()
         for candidate in subject.plugins:
             if candidate.group != PLUGIN_GROUP or candidate.key in job.skip:
                 continue
@@ -67,6 +70,8 @@ async def _try(subject: Subject, settings: Settings, job: Job) -> Answer:
                 findings.append(attributed(found, candidate))
                 continue
             own, count = await _of_plugin(host, entry.plugin, candidate, job.commands)
+            place = class_place(subject, candidate)
+            own += _of_declared_workflows(host, entry.plugin, place)
             findings += [attributed(each, candidate) for each in own]
             tried += count
         topics = list(host.bus.known_topics())
@@ -173,29 +178,63 @@ def _of_workflows(host: Host, plugin: Any, function: Any, answer: Any) -> list[F
                              f"qtforge_workflows returns a {type(item).__name__}",
                              "it is no path, no TOML text and no function marked @workflow",
                              "return paths, texts or marked functions"))  # fmt: skip
+    hook = _at(function, "error", "workflow.invalid", "")
+    return [*found, *_of_definitions(host, plugin, items, hook, texts=True)]
+
+
+def _of_declared_workflows(
+    host: Host, plugin: Any, place: tuple[Path | None, int | None]
+) -> Iterator[Finding]:
+    """Find what is wrong with the workflows that a class declares by ``workflows``."""
+    folder = folder_of(plugin)
+    if folder is None:
+        return
+    file = "" if place[0] is None else str(place[0])
+    given = Finding(level="error", code="workflow.invalid", what="", file=file, line=place[1])
+    for pattern in declared_by(type(plugin)).workflows:
+        files = files_in(folder, (pattern,))
+        if not any(each.is_file() for each in files):
+            yield msgspec.structs.replace(
+                given, code="workflow.no_file",
+                what=f"workflows names {pattern}, and there is no such file",
+                why="no workflow is contributed by it",
+                fix="if the file is in the project, the wheel lacks it: name it in"
+                " [tool.setuptools.package-data]; paths begin at the module's folder",
+            )  # fmt: skip
+        yield from _of_definitions(host, plugin, files, given, texts=False)
+
+
+def _of_definitions(
+    host: Host, plugin: Any, items: Sequence[Any], given: Finding, *, texts: bool
+) -> Iterator[Finding]:
+    """Find what is wrong with definitions that a plugin contributes.
+
+    Args:
+        host: The host.
+        plugin: The plugin.
+        items: What it contributes.
+        given: A finding with the place of the contribution, where a definition has none.
+        texts: Whether the plugin's definitions that are no files are looked at too.
+    """
     author = _author(host, plugin)
     for parsed in host.catalog.all():
-        if not _is_of(parsed, author, items, plugin):
+        if not _is_of(parsed, author if texts else "", items, plugin):
             continue
         for problem in host.problems(parsed, typed=True):
             if parsed.source.endswith(".toml") and not Path(parsed.source).is_file():
-                continue  # found above
+                continue  # it is a finding already
             file = problem.source if Path(problem.source).is_file() else ""
-            finding = _at(function, "error", "workflow.invalid", "", "", problem.fix)
             name = f"the workflow '{parsed.name}'" if parsed.name else "a workflow"
             if not parsed.name and file:
                 name = f"the workflow in {Path(file).name}"
             where = f"{problem.path}: " if problem.path else ""
             twice = problem.what.endswith(f"is also defined in {author}")
-            finding = msgspec.structs.replace(
-                finding, what=f"{name} can't run: {where}{problem.what}",
+            yield msgspec.structs.replace(
+                given, what=f"{name} can't run: {where}{problem.what}",
                 why="it is contributed by the plugin",
                 fix="contribute it once" if twice else problem.fix or "correct the definition",
+                file=file or given.file, line=problem.line if file else given.line,
             )  # fmt: skip
-            if file:
-                finding = msgspec.structs.replace(finding, file=file, line=problem.line)
-            found.append(finding)
-    return found
 
 
 def _author(host: Host, plugin: Any) -> str:
@@ -206,7 +245,7 @@ def _author(host: Host, plugin: Any) -> str:
     return ""
 
 
-def _is_of(parsed: Any, author: str, items: list[Any], plugin: Any) -> bool:
+def _is_of(parsed: Any, author: str, items: Sequence[Any], plugin: Any) -> bool:
     """Return whether a plugin contributes a definition."""
     if parsed.source == author:
         return True

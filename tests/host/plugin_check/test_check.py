@@ -100,6 +100,15 @@ def test_an_operation_that_blocks_the_loop_is_found_when_it_is_tried(check: Plug
     assert ("error", "operation.blocked_loop", 10) in codes(report)
 
 
+def test_workflows_that_a_class_declares_must_be_there(check: PluginCheck) -> None:
+    report = check('class Acme(Plugin):\n    workflows = ("missing.toml", "flows/*.toml")\n')
+    found = [(each.code, each.line, each.what) for each in report.findings]
+    assert found == [
+        ("workflow.no_file", 3, "workflows names missing.toml, and there is no such file"),
+        ("workflow.no_file", 3, "workflows names flows/*.toml, and there is no such file"),
+    ]
+
+
 def test_a_plugin_that_ends_its_process_is_a_finding(check: PluginCheck) -> None:
     report = check("os._exit(7)\nclass Acme(Plugin): ...\n")
     assert [each.code for each in report.findings] == ["plugin.check_died"]
