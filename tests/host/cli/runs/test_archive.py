@@ -84,7 +84,7 @@ def test_a_dry_run_of_an_age_deletes_nothing(old: Old) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        ((), 2, "give --older-than or --policy"),
+        ((), 2, "give --policy, or --older-than"),
         (("--policy", "--older-than", "1h"), 2, "not both"),
         (("--policy", "--yes"), 2, "there is no [retention]"),
     ],
