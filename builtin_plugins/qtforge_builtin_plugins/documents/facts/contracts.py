@@ -13,13 +13,13 @@ import re
 import tomllib
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from qtforge_builtin_plugins.documents.facts.bodies import NAME_WORD, SMALL_WORD, find_bodies
+from qtforge_builtin_plugins.documents.facts.bodies import NAME_WORD, SMALL_WORD
 from qtforge_builtin_plugins.documents.facts.companies import (
     find_companies,
     has_form,
@@ -34,8 +34,13 @@ from qtforge_builtin_plugins.documents.facts.labels import (
     fold,
     tokenize,
 )
+from qtforge_builtin_plugins.documents.facts.name_fields import find_in_fields
+from qtforge_builtin_plugins.documents.facts.own_roles import CLAUSE_CHARACTERS, find_own_roles
 from qtforge_builtin_plugins.documents.facts.people import (
+    CAPITAL,
     PARTICLES,
+    PERSON_SMALL,
+    PERSON_WORD,
     Forms,
     Word,
     find_people,
@@ -45,18 +50,12 @@ from qtforge_builtin_plugins.documents.facts.people import (
 )
 from qtforge_builtin_plugins.documents.facts.sides import Named, choose_parties
 
-__all__ = ["LANGUAGES", "Contract", "Named", "Number", "is_organisation", "load_words"]
+__all__ = ["LANGUAGES", "Contract", "Named", "is_organisation", "load_words"]
 
 _DATA: Final = Path(__file__).with_name("contracts.toml")
 _FALLBACK: Final = "en"
-# Two to four words with capitals; small words such as "van" may be between them.
-_CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿа-яёğışçöüłńśźżćęą]"
-_NAME_WORD: Final = (
-    rf"{_CAPITAL}(?:\.|['’]{_CAPITAL}[^\W\d_]+|[^\W\d_]+(?:['’-]{_CAPITAL}?[^\W\d_]+)*|(?!\w))"
-)
-_SMALL: Final = r"(?:van|von|der|den|de|da|di|del|della|dos|du|ter|ten|le|la|al|bin|zu|el|ap|['’]t)"
 _NAME: Final = re.compile(
-    rf"{_NAME_WORD}(?:[ \u00a0]{{1,2}}(?:{_SMALL}[ \u00a0]){{0,2}}{_NAME_WORD}){{1,3}}"
+    rf"{PERSON_WORD}(?:[ \u00a0]{{1,2}}(?:{PERSON_SMALL}[ \u00a0]){{0,2}}{PERSON_WORD}){{1,3}}"
     r"(?![\d_]|(?<=\w)\w)"
 )
 # Between a label and its name: marks, titles, and a post in small letters.
@@ -84,45 +83,10 @@ _CLAUSE_START: Final = re.compile(
 _REACH: Final = 320
 _NEAR: Final = 70
 _PARTIES_END: Final = 8_000
-_CLAUSE_CHARACTERS: Final = 2_000  # in which the parties' clause ends
 _BROKEN_LINE: Final = re.compile(
     r"(?<=[^\n]{28})\n(?=[^\W_])(?!\d+[.)]|[^\n]{0,40}:)|(?<=[^\W\d_] )\n|(?<=,)\n(?=\w)"
 )
 _CONTACT: Final = re.compile(r"\+\d[\d ()./-]{6,20}\d|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_NUMBER: Final = re.compile(
-    r"(?:[ ](?:der|des|von|of|de la|du|del|della|di|van)[ ][^\d\n;:]{2,40}(?=:)"
-    r"|[ ][a-zà-ÿ]{4,12}(?=[ ][A-Z\d]{6}))?"  # pasaporte sueco AA1234567
-    r"(?:[^\W\d_]*[^\d\n;:]{0,30}?[ ]"
-    r"(?:n|nr|no|num|n[°º]|№|number|numero|número|numéro|nummer)(?=[ .:]))?"
-    r"[\s:.#№·()–-]{0,6}[ \t]{0,40}(?:(?:с[её]рии|series|numero|number|numéro|número|nummer"
-    r"|номер|mit der|sous le)\s)?"
-    r"(?P<value>(?:HR ?[AB]|FN|Hoja|CHE?|REA|[A-Z]{1,3})?[ .:-]{0,2}(?:[A-Z]{1,2}-?)?"
-    # After a gap: digits or a letter or two, and not the next label (411 214 331 SIREN ...).
-    r"\d(?:[\dA-Z]|[ ./-](?=\d|[A-Z]{1,2}(?![^\W\d_])))*[\dA-Za-z](?![\w]))"
-)
-# Of a country without IBAN: "account number 004417729358", "account no. 12-3456-78".
-_ACCOUNT: Final = re.compile(
-    r"(?P<word>[ \n](?:numbers?|no|nr|num|numero|número|numéro|nummer|n[°º]|номер|№)(?!\w))?"
-    r"[ \n.:#№°º]{0,5}"
-    r"(?P<value>\d{6,24}|\d{1,6}(?:[ -]\d{1,6}){1,5})(?![\w-]|[.,/]\d| ?(?:EUR|USD|GBP|€|\$|%))"
-)
-_LEAST_NUMBER: Final = 6
-_LEAST_ACCOUNT: Final = 9  # digits of an account that no "number" is before
-_BRITISH_ACCOUNT: Final = 8  # digits, in one piece
-_REGISTER: Final = re.compile(
-    r"(?<!\w)(?:(?:HR ?[AB]|VR|GnR|PR|GsR) ?\d{2,6}(?: ?[A-Z](?!\w))?"
-    r"|(?:SC|NI|OC|SO) ?\d{6}|FN \d{4,6} ?[a-z](?!\w)"
-    # The numbers of taxpayers of the European Union and Switzerland by their forms.
-    r"|NL ?\d{9} ?B ?\d{2}|DE ?\d{3} ?\d{3} ?\d{3}|ATU ?\d{8}|FR ?[A-Z\d]{2} ?\d{3} ?\d{3} ?\d{3}"
-    r"|BE ?[01]\d{3}\.?\d{3}\.?\d{3}|IT ?\d{11}|ES ?[A-Z]\d{7}[A-Z\d]|CHE-?\d{3}\.?\d{3}\.?\d{3}"
-    r"|Hoja [A-Z]{1,2}-? ?\d{3,7}"
-    r"|(?:RCS|R\.C\.S\.)(?: [A-ZÀ-Þ][\w-]+){1,3} (?:[A-Z] )?\d{3} ?\d{3} ?\d{3})(?!\w)"
-)
-_NUMBER_BEFORE: Final = re.compile(
-    r"(?<!\w)(\d{8,16})\s(?:numaras?ı(?:yla|nda)?\skayıtlı|(?:T\. ?C\. ?)?kimlik\s(?:numaral|no))"
-)
-# Not the account of a bank itself, which begins with 301.
-_RUSSIAN_ACCOUNT: Final = re.compile(r"(?<!\d)(?!301)\d{20}(?!\d)")
 _ROLE_ENDING: Final = re.compile(r"['’]?[^\W\d_]{0,3}$")
 _PATRONYMIC: Final = re.compile(r"(?:вич|вна|ична|вича|вны|ичны|вичем|вной)$")
 _BEFORE_POST: Final = re.compile(
@@ -145,27 +109,9 @@ _DETERMINED: Final = re.compile(
 _FORM_BEHIND: Final = re.compile(r", [A-Z.]{2,8} (?:au|à) capital")
 _SECOND_FORM: Final = re.compile(r" (?:plc|PLC|Ltd|LTD|LLC|LLP|Inc)(?!\w)\.?")
 _LEAST_BETWEEN: Final = 4  # letters; shorter ones are articles, too
-_LEAST_ROLES: Final = 2
-_ROLE_LINE: Final = re.compile(
-    rf"^(?P<role>{_CAPITAL}[^\W\d_]{{4,30}})[ \t]+(?={_CAPITAL}[\w'’-]*[ ]{_CAPITAL})", re.MULTILINE
-)
-_ROLE_LABEL: Final = re.compile(
-    rf"^[ \t]{{0,8}}(?:(?:L['’]|(?:Le|La|El|Il|De|Het|Der|Die|Das|The)[ ]))?"
-    rf"(?P<role>{_CAPITAL}[^\W\d_]{{3,30}})(?:/[^\W\d_]{{1,20}})?[ ]?:[ \t]{{1,8}}"
-    rf"(?=[^\W_a-zß-öø-ÿа-яё]|[^\W\d_]{{2,12}}[ ]{_CAPITAL})",
-    re.MULTILINE,
-)
 _GENDER: Final = re.compile(
     r"(?:[/*_]-?|:(?=in[ :]))(?:in|innen|r|e|a|o|ne|se|esse|trice|rice)(?!\w)"
     r"|\((?:in|e|a|r|s|trice)\)"
-)
-_LEAST_ROLE: Final = 5  # letters of a role of which the last may change
-_NO_ROLE: Final = frozenset(
-    ["stop", "signature", "contact", "represents", "id", "account", "naming", "family", "given",
-     "personal", "other", "born", "trade", "post"]
-)  # fmt: skip
-_ANY_ARTICLE: Final = (
-    r"(?<!\w)(?:the|der|die|das|den|dem|des|le|la|du|au|el|del|al|il|lo|dello|dal|de|het|o)"
 )
 _MOST_BETWEEN: Final = 2  # words between a name and its phone number
 _MAILBOX: Final = re.compile(r"(?<![\w.-])([\w.-]{4,64})@(?=\w)")
@@ -188,7 +134,7 @@ _STREET_NUMBER: Final = re.compile(r"(?<=, )\d{1,4}[a-z]? $")
 _LEAST_TITLE: Final = 3
 _LEAST_LEAD: Final = 3  # characters of a word before a company's name, with its space
 _WITH_TOWN: Final = 4  # words
-_SURNAME_AFTER: Final = re.compile(rf"[.]?[ ]({_CAPITAL}[^\W\d_]+(?:-{_CAPITAL}[^\W\d_]+)?)(?!\w)")
+_SURNAME_AFTER: Final = re.compile(rf"[.]?[ ]({CAPITAL}[^\W\d_]+(?:-{CAPITAL}[^\W\d_]+)?)(?!\w)")
 _TRADE_NAME: Final = re.compile(
     rf"[ \t:.]{{0,3}}(?:[\"“„«'‘][ ]?(?P<quoted>[^\"“”„«»\n]{{3,60}}?)[ ]?[\"”“»'’]"
     rf"|(?P<plain>{NAME_WORD}(?:[ \u00a0]{SMALL_WORD}{{0,2}}{NAME_WORD}){{0,5}}))"
@@ -198,7 +144,7 @@ _CLOSE_QUOTES: Final = tuple('"”“»')
 _ROLE_ARTICLES: Final = _ARTICLES | frozenset(["the", "der", "die", "das", "de"])
 _MOST_TITLES: Final = 5
 _LINK: Final = re.compile(r"(?:https?://|www\.)\S+|[^\s@<(]+@[^\s@>)]+")
-_NO_CAPITAL: Final = r"[^\W\d_A-ZÀ-ÞА-ЯİĞŞÇÖÜ]"
+_NOCAPITAL: Final = r"[^\W\d_A-ZÀ-ÞА-ЯİĞŞÇÖÜ]"
 _REACH_OF_DETAILS: Final = 14
 _LONGEST_WORDS: Final = 100  # characters of the words of a hit, and from them to a name
 _TITLE_BEFORE: Final = re.compile(r"(?:[^\W\d_]{1,8}\.? ){1,2}$")
@@ -230,33 +176,12 @@ _DETERMINER: Final = re.compile(
     r"(?<!\w)(?:the|its|their|our|a|an|la|le|les|du|el|los|las|su|sus|son|sa|ses|leur|il|gli|suo|sua|het"
     r"|zijn|haar)[ \n]$"
 )
-# A form's field: after a colon, a tab or a gap, up to the end of the cell.
-_FIELD: Final = re.compile(r"[ ]{0,3}[:\t]\s{0,40}|[ ]{3,40}")
-_FIELD_END: Final = r"(?=[ ]{0,2}(?:\n|\t|$|   ))"
-_SURNAME_FIRST: Final = re.compile(
-    rf"{_NAME_WORD}(?:[ ](?:{_SMALL}[ ])?{_NAME_WORD}){{0,2}},[ ]"
-    rf"(?P<given>{_NAME_WORD}(?:[ ]{_NAME_WORD}){{0,2}}){_FIELD_END}"
-)
-_PART_OF_NAME: Final = re.compile(
-    rf"(?:{_SMALL}[ ]){{0,2}}{_NAME_WORD}(?:[ ](?:{_SMALL}[ ]){{0,2}}{_NAME_WORD}){{0,3}}"
-    rf"{_FIELD_END}"
-)
-_FIELDS_OF_NAMES: Final = frozenset(["naming", "role", "signature", "family"])
 _LABEL_KINDS: Final = frozenset(["role", "stop", "party", "signature", "contact", "id", "account"])
 _NO_NAMES: Final = frozenset(
     ["family", "given", "role", "stop", "post", "signature", "represents", "contact", "other", "id",
      "account",
      "title", "party"]
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number under which a party is registered, or of an account."""
-
-    start: int
-    end: int
-    kind: str
 
 
 @cache
@@ -294,7 +219,7 @@ class Contract:
         self.folded = fold(self.text)
         self._tokens: list[Token] = tokenize(self.folded)
         self.hits: list[Hit] = list(self._labels.find(self.folded, self._tokens))
-        if own := self._own_roles():
+        if own := find_own_roles(self):
             self.hits = sorted([*self.hits, *own], key=lambda hit: hit.start)
         self.hits = list(map(self._with_gender, self.hits))
         self._starts = {hit.start: hit for hit in self.hits}
@@ -309,80 +234,6 @@ class Contract:
     def is_of(self, text: str) -> bool:
         """Return whether it was read from this text."""
         return self.raw == text
-
-    def _own_roles(self) -> list[Hit]:
-        """Return the places of roles of this contract only.
-
-        Two of the first lines begin with such a word and have a name after it, and later text has
-        each word after an article: ``Processor Acme Ltd``, and "the Processor".
-        """
-        known = {hit.start for hit in self.hits}
-        words = {
-            match["role"]
-            for match in _ROLE_LINE.finditer(self.raw, 0, _CLAUSE_CHARACTERS)
-            if match.start("role") not in known
-            and not is_given(match["role"], self.language)
-            and re.search(rf"(?i:{_ANY_ARTICLE}[ \n]{re.escape(match['role'][:-1])})", self.text)
-        }
-        with_name = [
-            match["role"]
-            for match in _ROLE_LINE.finditer(self.raw, 0, _CLAUSE_CHARACTERS)
-            if match["role"] in words or match.start("role") in known
-        ]
-        if len(set(with_name)) < _LEAST_ROLES:
-            words = set()
-        words |= self._labelled_roles()
-        if not words:
-            return []
-        pattern = "|".join(re.escape(word) for word in sorted(words))
-        return [
-            Hit(("role",), match.start(), match.end(), True)
-            for match in re.finditer(rf"(?<!\w)(?:{pattern})[^\W\d_A-Z]{{0,2}}(?!\w)", self.text)
-        ]
-
-    def _labelled_roles(self) -> set[str]:
-        """Return the roles of this contract only that are labels: ``Photographer: Jane Doe``.
-
-        Two of the first lines begin with a role and a colon, and the later text has the word of
-        each that is on no list, or a name follows both that is known to be one.
-        """
-        known = 0
-        found: dict[str, str] = {}
-        named: dict[str, str] = {}
-        labels = list(_ROLE_LABEL.finditer(self.raw, 0, _CLAUSE_CHARACTERS))
-        ends = [match.end() for match in labels]
-        for match in labels:
-            hits = [
-                hit for hit in self.hits if match.start("role") <= hit.start < match.end("role")
-            ]
-            if any("role" in hit.kinds for hit in hits):
-                known += 1
-                continue
-            if any(_NO_ROLE & set(hit.kinds) for hit in hits):
-                continue
-            word = fold(match["role"])
-            stem = word[:-1] if len(word) > _LEAST_ROLE else word
-            again = re.finditer(rf"(?<!\w){re.escape(stem)}\w{{0,3}}(?!\w)", self.folded)
-            uses = [each for each in again if each.start() > ends[0]]
-            if self._is_name_after(match.end()):
-                named.setdefault(word, match["role"])
-            if any(self.text[each.end() : each.end() + 2].strip()[:1] != ":" for each in uses):
-                found.setdefault(word, match["role"])
-        if len(found) + known < _LEAST_ROLES:
-            found |= named
-        if len(found) + known < _LEAST_ROLES or not found:
-            return set()
-        return {form for role in found.values() for form in (role, role.lower(), role.capitalize())}
-
-    def _is_name_after(self, position: int) -> bool:
-        """Return whether a company, a body or a usual given name is at a position."""
-        line = self.raw[position : self.raw.find("\n", position) % 10**9]
-        first = split_words(line)[:1]
-        return (
-            any(start == 0 for start, _ in find_companies(line))
-            or any(start == 0 for start, _ in find_bodies(line, self.language))
-            or any(is_given(word.text, self.language) for word in first)
-        )
 
     @cached_property
     def lower_words(self) -> frozenset[str]:
@@ -411,7 +262,7 @@ class Contract:
                 *self._surnames(),
                 *self._of_addresses(),
                 *self._born(),
-                *self._in_forms(),
+                *find_in_fields(self),
                 *(named for named in guessed if self._is_plausible(named.name)),
             ],
             key=lambda named: (named.start, -len(named.name)),
@@ -524,10 +375,15 @@ class Contract:
         return Named(f"{before['word']} {named.name}", before.start("word"), named.is_party)
 
     @cached_property
+    def _found_companies(self) -> list[tuple[int, str]]:
+        """Every place of a company with its name."""
+        return list(find_companies(self.text))
+
+    @cached_property
     def _company_starts(self) -> frozenset[int]:
         """Every position at which a company's name begins, also after such as ``Für``."""
         found: set[int] = set()
-        for start, name in find_companies(self.text):
+        for start, name in self._found_companies:
             found.add(start)
             found.add(self._without_words(start, name))
         return frozenset(found)
@@ -549,46 +405,11 @@ class Contract:
             "defined" in hit.kinds for hit in self.hits_in(match.start(), match.start("role"))
         )
 
-    def numbers(self) -> Iterator[Number]:
-        """Yield the numbers after words such as ``registered under number``."""
-        for hit in self.hits:
-            if "account" in hit.kinds:
-                account = _ACCOUNT.match(self.text, hit.end)
-                digits = sum(map(str.isdigit, account["value"])) if account else 0
-                label = self.folded[hit.start : hit.end]
-                is_number = " " in label or label.endswith("nummer")
-                if (
-                    digits >= _LEAST_NUMBER
-                    and account
-                    and (
-                        account["word"]
-                        or is_number
-                        or digits >= _LEAST_ACCOUNT
-                        or (digits == _BRITISH_ACCOUNT and account["value"].isdigit())
-                    )
-                ):
-                    yield Number(account.start("value"), account.end("value"), "account")
-            if "id" not in hit.kinds:
-                continue
-            match = _NUMBER.match(self.text, hit.end)
-            if match is None or "\n\n" in match[0]:
-                continue
-            digits = sum(map(str.isdigit, match["value"]))
-            is_long = digits > 4 or (digits > 3 and len(match["value"]) > 6)
-            if is_long and not _is_date_or_amount(self.text, match):
-                yield Number(match.start("value"), match.end("value"), "registration")
-        for match in _REGISTER.finditer(self.text):
-            yield Number(match.start(), match.end(), "registration")
-        for match in _NUMBER_BEFORE.finditer(self.text):
-            yield Number(match.start(1), match.end(1), "registration")
-        for match in _RUSSIAN_ACCOUNT.finditer(self.text):
-            yield Number(match.start(), match.end(), "account")
-
     def _companies(self) -> Iterator[Named]:
         """Yield the companies of the parties' clause, and after words of a signature block."""
         section = _FIRST_SECTION.search(self.raw)
         end = section.start() if section else min(len(self.text), _PARTIES_END)
-        found = list(find_companies(self.text))
+        found = self._found_companies
         known: dict[str, set[str]] = {}
         for start, name in found:
             earlier = self.raw[max(0, start - _NEAR) : start].split()
@@ -710,7 +531,7 @@ class Contract:
 
     def _is_introduced(self, hit: Hit) -> bool:
         """Return whether a role stands before a name with details: the seller Jane Doe (Main St."""
-        if hit.start > _CLAUSE_CHARACTERS // 2:
+        if hit.start > CLAUSE_CHARACTERS // 2:
             return False
         match = _NAME.match(self.text, min(hit.end + 1, len(self.text)))
         return match is not None and self.text[match.end() :][:2] == " ("
@@ -1005,7 +826,7 @@ class Contract:
             if ("role" in hit.kinds and bracketed) or phrase:
                 places.append((hit.start, hit.end))
         section = _FIRST_SECTION.search(self.raw)
-        end = min(section.start() if section else _CLAUSE_CHARACTERS, _CLAUSE_CHARACTERS)
+        end = min(section.start() if section else CLAUSE_CHARACTERS, CLAUSE_CHARACTERS)
         for match in _BRACKETED.finditer(self.text, 0, end):  # Mr Jane Doe, Main St. 5 (Employee)
             if match["role"] not in self.domains and not any(
                 "other" in hit.kinds for hit in self.hits_in(*match.span("role"))
@@ -1024,7 +845,7 @@ class Contract:
     def _between(self) -> Iterator[Named]:
         """Yield the people after ``between`` and ``and`` in the parties' clause."""
         for hit in self.hits:
-            if hit.start > _CLAUSE_CHARACTERS:
+            if hit.start > CLAUSE_CHARACTERS:
                 return
             if not {"between", "also"} & set(hit.kinds):
                 continue
@@ -1099,7 +920,7 @@ class Contract:
     def _company_places(self) -> frozenset[int]:
         return frozenset(
             place
-            for start, name in find_companies(self.text)
+            for start, name in self._found_companies
             if not name.startswith("ИП ")  # who is a person
             for place in range(self._without_words(start, name), start + len(name))
         )
@@ -1108,8 +929,7 @@ class Contract:
     def _company_names(self) -> tuple[list[str], ...]:
         """The words of each company's name."""
         return tuple(
-            re.findall(r"\w+", fold(without_partners(name)))
-            for _, name in find_companies(self.text)
+            re.findall(r"\w+", fold(without_partners(name))) for _, name in self._found_companies
         )
 
     def _is_of_company(self, name: str) -> bool:
@@ -1184,7 +1004,7 @@ class Contract:
     @cached_property
     def _role_words(self) -> frozenset[str]:
         """The words of the roles that are no part of a company's name."""
-        named = {word for _, name in find_companies(self.text) for word in fold(name).split()}
+        named = {word for _, name in self._found_companies for word in fold(name).split()}
         return frozenset(word for role in self.roles for word in role.split()) - named
 
     def _is_other(self, word: Word) -> bool:
@@ -1248,43 +1068,6 @@ class Contract:
             if match and not self._is_other(Word(match[1], match.start(1), match.end(1))):
                 yield Named(match[1], match.start(1), False)
 
-    def _in_forms(self) -> Iterator[Named]:
-        """Yield the names in the fields of forms: ``Doe, Jane``, and in two fields or three."""
-        parts: list[tuple[str, str]] = []
-        start = end = 0
-        for hit in [*self.hits, None]:
-            if hit is None or self.raw[end : hit.start].strip(" \t\n,/*|"):
-                yield from self._joined_parts(parts, start)
-                parts = []
-            if hit is None or not (_FIELDS_OF_NAMES | {"given"}) & set(hit.kinds):
-                continue
-            gap = _FIELD.match(self.raw, hit.end)
-            if gap is None:
-                continue
-            both = _SURNAME_FIRST.match(self.raw, gap.end())
-            if both and _FIELDS_OF_NAMES & set(hit.kinds):
-                given = both["given"].split()
-                is_long = " " in self.folded[hit.start : hit.end]  # surname, first name
-                if (is_long and "naming" in hit.kinds) or is_given(given[0], self.language):
-                    yield Named(both[0], both.start(), "role" in hit.kinds)
-                continue
-            part = _PART_OF_NAME.match(self.raw, gap.end())
-            kind = next((each for each in ("given", "family") if each in hit.kinds), None)
-            if part is None or kind is None or has_form(part[0]):
-                continue
-            if not parts:
-                start = part.start()
-            parts.append((kind, part[0]))
-            end = part.end()
-
-    def _joined_parts(self, parts: Sequence[tuple[str, str]], start: int) -> Iterator[Named]:
-        """Yield the name of a form's fields for its parts, in the order of the language."""
-        given = [part for kind, part in parts if kind == "given"]
-        family = [part for kind, part in parts if kind == "family"]
-        if given and family:
-            order = (family, given) if self.language == "ru" else (given, family)
-            yield Named(" ".join([*order[0], *order[1]]), start, False)
-
     @cached_property
     def trade_names(self) -> list[str]:
         """The names under which a party trades, in the text's order."""
@@ -1327,7 +1110,7 @@ class Contract:
     def is_described(self, start: int, end: int) -> bool:
         """Return whether words such as ``born on`` or ``I`` make a person a party."""
         section = _FIRST_SECTION.search(self.raw)
-        if start > max(_CLAUSE_CHARACTERS // 2, section.start() if section else 0):
+        if start > max(CLAUSE_CHARACTERS // 2, section.start() if section else 0):
             return False
         if self.is_represented(start):
             return False
@@ -1464,7 +1247,7 @@ _JOINED: Final = re.compile(
     r"[ \n]?(?:,?[ \n](?:and|und|et|y|e|en|con|и|ve|mit|with|avec|met)|, (?:and|con|and))[ \n]"
     r"(?:(?:la|il|der|die|the|de|den)[ \n])?(?:[^\W\d_]{1,8}\.?(?:[ªº]\.?|ra)?[ \n]){0,2}"
 )
-_BRACKETED: Final = re.compile(rf"\((?P<role>{_CAPITAL}[^\W\d_]{{4,30}})\)(?=[ ]*(?:[\n,;.]|$|  ))")
+_BRACKETED: Final = re.compile(rf"\((?P<role>{CAPITAL}[^\W\d_]{{4,30}})\)(?=[ ]*(?:[\n,;.]|$|  ))")
 _UP_TO_NAME: Final = re.compile(r"(?:[ \n:]+[^\W\d_]+[.,]?){0,6}[ \n:]+")
 _ABOUT: Final = re.compile(
     r"(?<!\w)(?:of|di|della|dell|de|der|des|von|van|name|nom|nombre|nome|Firma|naam)"
@@ -1472,7 +1255,7 @@ _ABOUT: Final = re.compile(
 )
 _WORD_BEFORE: Final = re.compile(r"(?<!\w)(?P<word>[^\W\d_][\w'’-]+)[ \u00a0]$")
 _BODY_NAME: Final = (
-    rf"{_CAPITAL}[\w'’-]*(?:[ \u00a0](?:{_CAPITAL}[\w'’-]*|&|de|du|des|la|le|les|del|della|dei|di"
+    rf"{CAPITAL}[\w'’-]*(?:[ \u00a0](?:{CAPITAL}[\w'’-]*|&|de|du|des|la|le|les|del|della|dei|di"
     r"|van|von|der|den|of|the|für|for|voor|d['’]\w+|l['’]\w+)){1,8}"
 )
 _ELIDED_KIND: Final = re.compile(r"[DLdl]['’][^\W\d_A-ZÀ-Þ]\w+ (?=[^\W\d_])")
@@ -1574,12 +1357,3 @@ def _is_own_word(text: str, at: int) -> bool:
     line_start = text.rfind("\n", 0, at) + 1
     before = text[line_start:at].rpartition("\t")[2]
     return bool(before.strip(' "“„«')) and text[max(0, at - 2) : at] not in (". ", ": ")
-
-
-def _is_date_or_amount(text: str, match: re.Match[str]) -> bool:
-    value = match["value"]
-    after = text[match.end() : match.end() + 5].strip().lower()
-    return bool(
-        re.fullmatch(r"(?:[0-2]?\d|3[01])[./-](?:[0-2]?\d|3[01])[./-]\d{2,4}", value)
-        or re.match(r"(?:eur|usd|gbp|€|\$|руб|tl)", after)
-    )

@@ -18,7 +18,31 @@ from typing import Final
 
 from qtforge_builtin_plugins.documents.facts.labels import fold
 
-__all__ = ["PARTICLES", "Forms", "Word", "find_people", "generation", "is_given", "split_words"]
+__all__ = [
+    "CAPITAL",
+    "PARTICLES",
+    "PERSON_SMALL",
+    "PERSON_WORD",
+    "Forms",
+    "Word",
+    "find_people",
+    "generation",
+    "is_given",
+    "split_words",
+]
+
+CAPITAL: Final = r"[^\W\d_a-zß-öø-ÿа-яёğışçöüłńśźżćęą]"
+"""The pattern of a capital letter."""
+
+PERSON_WORD: Final = (
+    rf"{CAPITAL}(?:\.|['’]{CAPITAL}[^\W\d_]+|[^\W\d_]+(?:['’-]{CAPITAL}?[^\W\d_]+)*|(?!\w))"
+)
+"""The pattern of a word of a person's name."""
+
+PERSON_SMALL: Final = (
+    r"(?:van|von|der|den|de|da|di|del|della|dos|du|ter|ten|le|la|al|bin|zu|el|ap|['’]t)"
+)
+"""The pattern of a small word between them, such as ``van``."""
 
 _DATA: Final = Path(__file__).with_name("given_names.toml")
 _WORD: Final = re.compile(r"(?<!\w)[^\W\d_]+(?:['’-][^\W\d_]+)*(?!\w)")

@@ -11,6 +11,7 @@ from typing import Final
 from qtforge_builtin_plugins.documents.facts import bodies, contracts, parties
 from qtforge_builtin_plugins.documents.facts import people as people_in
 from qtforge_builtin_plugins.documents.facts.companies import has_form, without_form
+from qtforge_builtin_plugins.documents.facts.contract_numbers import find_numbers
 from qtforge_builtin_plugins.documents.facts.labels import fold
 from qtforge_builtin_plugins.pipelines.legal.spans import Span
 
@@ -179,7 +180,7 @@ def find_registrations(text: str, contract: contracts.Contract) -> Iterator[Span
     """
     if not contract.is_of(text[:_MOST_CONTRACT]):
         contract = read_contract(text, contract.language)
-    for number in contract.numbers():
+    for number in find_numbers(contract.text, contract.folded, contract.hits):
         key = re.sub(r"\W", "", text[number.start : number.end]).lower()
         yield Span(start=number.start, end=number.end, kind=number.kind, key=key)
 
