@@ -35,7 +35,6 @@ from qtforge_host.plugin_files import FilesMaker
 from qtforge_host.plugins.absent_topics import AbsentTopics
 from qtforge_host.plugins.activation import Activation
 from qtforge_host.plugins.candidates import Candidate
-from qtforge_host.plugins.discovery import installed_version
 from qtforge_host.plugins.extensions import (
     load_files,
     load_journal,
@@ -45,10 +44,9 @@ from qtforge_host.plugins.extensions import (
 from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.lifecycle import PluginLifecycle
 from qtforge_host.plugins.loading import PluginLoader
-from qtforge_host.plugins.offers import Offers, read_offers
 from qtforge_host.plugins.registry import Registry
 from qtforge_host.plugins.requirements import is_met, newest_versions, required_name
-from qtforge_host.plugins.resolution import Resolution, resolve_installed
+from qtforge_host.plugins.resolution import Installed, Resolution, resolve_installed
 from qtforge_host.plugins.start_reasons import StartScope, reasons_to_start
 from qtforge_host.plugins.wiring import ContributedCommand, Contributions, Wiring
 from qtforge_host.plugins.workflow_files import declared_files, files_in
@@ -220,7 +218,6 @@ class Host:
         self._answering = answering
         self._marks = marks or CodeMarks()
         self._parts = HostParts(settings)
-        self._version = installed_version("qtforge-host")
         self.bus = self._parts.bus
         self.expressions = self._parts.expressions
         self._contributions = Contributions(
@@ -235,7 +232,7 @@ class Host:
         self.registry: Registry
         self.catalog: Catalog
         self._resolution: Resolution
-        self._offers: Mapping[str, Offers]
+        self._installed: Installed
         self._files: FilesMaker
         self._orchestrators: Mapping[str, Orchestrator[Any]]
         self._checker: WorkflowChecker
@@ -247,7 +244,9 @@ class Host:
                 end.limit_s = self.settings.stop_timeout_s
                 end.author_of = self._parts.ended_author_of_package
             self._parts.masking.attach()
-            installed = resolve_installed(self.settings)
+            installed = resolve_installed(self.settings, fresh=self._scope == "all")
+            self._installed = installed
+            self._loader.known = installed.loaded
             self._resolution = installed.resolution
             self._files = load_files(self.settings, self._parts.secrets)
             self.registry = Registry(installed.resolution, self.settings)
@@ -462,16 +461,16 @@ class Host:
 
     def _activating(self, plugins: PluginLifecycle) -> Activation:
         resolution = self.registry.resolution
-        self._offers = {one.key: read_offers(one) for one in resolution.accepted}
+        offers = self._installed.offers
         reasons = reasons_to_start(
-            resolution, self._offers, self._scope, is_shared=self.settings.has_shared_journal
+            resolution, offers, self._scope, is_shared=self.settings.has_shared_journal
         )
         return Activation(
             self.registry,
             plugins,
             self.bus,
             self._parts.wiring.settle,
-            self._offers,
+            offers,
             reasons,
             in_thread=self._scope == "watching",
         )
@@ -479,7 +478,7 @@ class Host:
     def _declared_workflows(self) -> Iterator[Contribution]:
         """Give the files of workflows that plugins declare, in hook order; none is imported."""
         for one in self.registry.accepted[::-1]:
-            plugin, offers = self.registry[one.key].plugin, self._offers[one.key]
+            plugin, offers = self.registry[one.key].plugin, self._installed.offers[one.key]
             if plugin is not None:
                 files = declared_files(plugin)
             elif offers.folder and self.registry.is_waiting(one.key):
@@ -588,6 +587,7 @@ class Host:
         if self.nodes is not None:
             await self.nodes.close()
         if self._plugins is not None:
+            self._installed.add_loaded(self._loader.succeeded)
             await self._plugins.stop_all()
         await self.bus.close()
         await self._parts.wiring.close()
@@ -607,7 +607,7 @@ class Host:
             version=candidate.version,
             bus=self.bus,
             data_dir=self.settings.state_dir / "plugins" / name,
-            host_version=self._version,
+            host_version=self._installed.host_version,
             secrets=self._parts.secrets,
             runs_dir=self.settings.run_files_dir,
             files=self._files(name, self.settings.state_dir / "plugins" / name),
@@ -617,13 +617,17 @@ class Host:
         own = {} if self._plugins is None else self._plugins.versions()
         for name in self.placements.elsewhere:
             own.pop(name, None)
+        if self.nodes is None:
+            return own
         # A run that another node's plugin serves can be continued wherever that one is asked.
-        return own if self.nodes is None else {**newest_versions(self.nodes.plugins()), **own}
+        return {**newest_versions(self.nodes.plugins()), **own}
 
 
 def _left(requires: Iterable[str], elsewhere: Mapping[str, str]) -> Iterator[UnmetRequirement]:
     """Return the requirements that plugins would meet whose data another node holds."""
-    for position, text in enumerate(requires if elsewhere else ()):
+    if not elsewhere:
+        return
+    for position, text in enumerate(requires):
         name = required_name(text)
         if name in elsewhere:
             why = f"the data of '{name}' are on the node {elsewhere[name]}"

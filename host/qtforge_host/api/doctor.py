@@ -37,7 +37,7 @@ async def diagnose(settings: Settings) -> list[Finding]:
         settings: The configuration.
     """
     there = "" if settings.config_path.exists() else " (not there; the defaults are used)"
-    installed = resolve_installed(settings)
+    installed = resolve_installed(settings, fresh=True)
     candidates = list(installed.resolution.candidates)
     found = await configuration_findings(settings)
     state = await _check_state(settings, candidates)

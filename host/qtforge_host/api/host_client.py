@@ -317,7 +317,7 @@ class HostClient:
         return _replay_row(await replayer.replay(found.run_id, found.decoded), file)
 
     async def _whole_host(self) -> Host:
-        host = await self._parts.host()
+        host = await self._parts.host("all")
         if self._parts.is_own_host:
             await host.start_all()
         return host

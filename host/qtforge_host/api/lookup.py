@@ -77,7 +77,9 @@ def made_journal(settings: Settings) -> Journal:
     from qtforge_host.plugins.loading import PluginLoader
     from qtforge_host.plugins.resolution import resolve_installed
 
-    return load_journal(resolve_installed(settings).resolution, PluginLoader(), settings, secrets)
+    installed = resolve_installed(settings)
+    loader = PluginLoader(known=installed.loaded)
+    return load_journal(installed.resolution, loader, settings, secrets)
 
 
 async def find_run(journal: Journal, name: str) -> str:

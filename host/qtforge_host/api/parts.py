@@ -12,6 +12,7 @@ from qtforge_sdk.journal import Journal
 
 if TYPE_CHECKING:  # what needs the journal alone does not wait for what executes runs
     from qtforge_host.app import Host
+    from qtforge_host.plugins.start_reasons import StartScope
     from qtforge_host.runs.supervisor import Durable
 
 __all__ = ["Parts"]
@@ -45,10 +46,15 @@ class Parts:
         """Whether these parts have started the host, or would: then it serves nobody else."""
         return self._is_own_host
 
-    async def host(self) -> Host:
-        """Return the host; a plugin of a host that was started here starts when it is needed."""
+    async def host(self, scope: StartScope = "asked") -> Host:
+        """Return the host.
+
+        Args:
+            scope: Which plugins start with it, where it is not open yet; the others start when
+                they are needed.
+        """
         async with self._opening:
-            return await self._opened_host()
+            return await self._opened_host(scope)
 
     async def journal(self) -> Journal:
         """Return the journal; no plugin is imported for it.
@@ -82,11 +88,11 @@ class Parts:
         if self._journal is not None and self._durable is None:
             await self._journal.close()
 
-    async def _opened_host(self) -> Host:
+    async def _opened_host(self, scope: StartScope = "asked") -> Host:
         if self._host is None:
             from qtforge_host.app import Host  # heavy: see above
 
-            host = Host(self.settings, scope="asked")
+            host = Host(self.settings, scope=scope)
             self._host = await self._stack.enter_async_context(host)
         return self._host
 

@@ -11,7 +11,7 @@ from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate, Status
 from qtforge_host.plugins.declarations import UNKNOWN
 from qtforge_host.plugins.offers import read_offers
-from qtforge_host.plugins.resolution import Resolution, resolve_installed
+from qtforge_host.plugins.resolution import Installed, Resolution, resolve_installed
 from qtforge_host.plugins.start_reasons import reasons_to_start
 
 if TYPE_CHECKING:  # a listing imports nothing that runs a plugin
@@ -50,12 +50,10 @@ def plugins_in(resolution: Resolution) -> list[Candidate]:
     return sorted(found, key=lambda one: (one.name, one.distribution))
 
 
-def plugin_details(
-    candidate: Candidate, resolution: Resolution, settings: Settings
-) -> PluginDetails:
+def plugin_details(candidate: Candidate, installed: Installed, settings: Settings) -> PluginDetails:
     """Return a plugin with its place, its requirements, its configuration and what it offers."""
-    said = settings.plugin(candidate.name)
-    offers = read_offers(candidate)
+    said, resolution = settings.plugin(candidate.name), installed.resolution
+    offers = installed.offers.get(candidate.key) or read_offers(candidate)
     declared = resolution.declarations.get(candidate.key, UNKNOWN)
     return PluginDetails(
         **msgspec.structs.asdict(plugin_row(candidate, resolution.statuses[candidate.key])),
@@ -69,17 +67,17 @@ def plugin_details(
         subscriptions=sorted(offers.subscriptions),
         hooks=list(offers.hooks),
         workflows=list(declared.workflows),
-        starts=_starts(candidate, resolution, settings),
+        starts=_starts(candidate, installed, settings),
     )
 
 
-def _starts(candidate: Candidate, resolution: Resolution, settings: Settings) -> str:
+def _starts(candidate: Candidate, installed: Installed, settings: Settings) -> str:
     """Return when a plugin starts, and why not later."""
+    resolution, offers = installed.resolution, installed.offers
     if candidate.key not in resolution.needs:
         return ""
     if settings.bus:
         return "with the host: other nodes may ask it ([host] bus)"
-    offers = {one.key: read_offers(one) for one in resolution.accepted}
     is_shared = settings.has_shared_journal
     asked = reasons_to_start(resolution, offers, "asked", is_shared=is_shared)
     if candidate.key in asked:

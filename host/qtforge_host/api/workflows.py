@@ -67,8 +67,9 @@ class WorkflowsOfRuns:
 
     def _read(self, state: RunState, kind: str) -> Workflow | None:
         if kind not in self._recorded:
-            resolution = resolve_installed(self._settings).resolution
-            kinds = load_orchestrators(resolution, PluginLoader(), self._settings, only=kind)
+            installed = resolve_installed(self._settings)
+            loader = PluginLoader(known=installed.loaded)
+            kinds = load_orchestrators(installed.resolution, loader, self._settings, only=kind)
             self._recorded[kind] = RecordedWorkflows(kinds, _not_found, _unchecked)
         try:
             return self._recorded[kind].recorded(state)

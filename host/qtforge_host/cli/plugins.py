@@ -78,9 +78,9 @@ def list_plugins(session: Session, as_json: bool) -> None:
 @paged
 def info(session: Session, name: str, as_json: bool) -> None:
     """Show one plugin in detail. Does not import it."""
-    resolution = resolve_installed(session.settings).resolution
-    for candidate in _named(resolution, name):
-        details = plugin_details(candidate, resolution, session.settings)
+    installed = resolve_installed(session.settings)
+    for candidate in _named(installed.resolution, name):
+        details = plugin_details(candidate, installed, session.settings)
         if as_json:
             print_json(details)
             continue

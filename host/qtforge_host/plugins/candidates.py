@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
 from qtforge_sdk.errors import PluginError
-
-if TYPE_CHECKING:  # slow to import: a start from a cache does without it
-    from importlib.metadata import EntryPoint
 
 __all__ = [
     "ACTIVE",
@@ -27,6 +24,7 @@ __all__ = [
     "SDK_DISTRIBUTION",
     "TRANSPORT_GROUP",
     "Candidate",
+    "EntryPoint",
     "Phase",
     "PluginState",
     "Scan",
@@ -94,6 +92,34 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 READY: Final = Status(state="ready", code="", reason="", fix="")
 ACTIVE: Final = Status(state="active", code="", reason="", fix="")
+
+
+class EntryPoint(msgspec.Struct, frozen=True):
+    """An entry point as ``entry_points.txt`` has it; `importlib.metadata` takes long to import.
+
+    Attributes:
+        name: Its name.
+        value: What it names, as ``module:attribute [extra]``.
+        group: Its group.
+    """
+
+    name: str
+    value: str
+    group: str
+
+    @property
+    def module(self) -> str:
+        """The module of what it names."""
+        return self._reference.partition(":")[0].strip()
+
+    @property
+    def attr(self) -> str:
+        """What it names in the module, as words joined by dots; "" for the module."""
+        return self._reference.partition(":")[2].strip()
+
+    @property
+    def _reference(self) -> str:
+        return self.value.partition("[")[0]
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from qtforge_host.plugins.candidates import Candidate
+from qtforge_host.plugins.file_states import FileState
 from qtforge_sdk.placement import ANY_NODE, ONE_NODE
 
 __all__ = [
@@ -87,14 +88,15 @@ class ClassSource(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         path: The file that defines the class.
         name: The name of the class there.
-        files: Every file that was read to find it, as they are on the disk.
+        files: Every file that was read to find it, and the folders that they were found in, as
+            they were before; a zip file is not among them.
         module: That file; None where it was not parsed.
         definition: The class; None where the file was not parsed.
     """
 
     path: Path
     name: str
-    files: tuple[Path, ...]
+    files: tuple[FileState, ...]
     module: ast.Module | None = None
     definition: ast.ClassDef | None = None
 
@@ -117,13 +119,13 @@ def find_class(
     module, attribute = module.strip(), attribute.strip()
     if not attribute or "." in attribute:
         return None
-    files: list[Path] = []
+    files: list[FileState] = []
     for _ in range(_MAX_HOPS):
         source = _source(module, candidate.location)
         if source is None:
             return None
-        path, text = source
-        files.append(path)
+        path, text, states = source
+        files += states
         if is_enough(attribute, text):
             return ClassSource(path=path, name=attribute, files=tuple(files))
         tree = _parse(text)
@@ -163,19 +165,22 @@ def source_folder(candidate: Candidate) -> Path | None:
     return found if found.exists() and found != Path() else None
 
 
-def _source(module: str, location: str) -> tuple[Path, bytes] | None:
+def _source(module: str, location: str) -> tuple[Path, bytes, Sequence[FileState]] | None:
     spec = _find_spec(module, location)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
     path = Path(spec.origin)
     try:
         if path.is_file():
-            return (path, path.read_bytes()) if _is_short(path) else None
+            depth = module.count(".") + (2 if path.name == "__init__.py" else 1)
+            places = [path, *path.parents[:depth]]
+            states = [FileState.of(str(each)) for each in places]  # before it is read
+            return (path, path.read_bytes(), states) if _is_short(path) else None
         read = getattr(spec.loader, "get_data", None)  # of a zip file
         text = read(spec.origin) if read is not None else b""
     except OSError:  # gone
         return None
-    return (path, text) if text and len(text) <= _MAX_SOURCE_BYTES else None
+    return (path, text, ()) if text and len(text) <= _MAX_SOURCE_BYTES else None
 
 
 def _is_short(path: Path) -> bool:

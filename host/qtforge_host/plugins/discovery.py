@@ -17,7 +17,8 @@ import importlib.metadata
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import Distribution, EntryPoint
+from importlib.metadata import Distribution
+from importlib.metadata import EntryPoint as InstalledEntryPoint
 from pathlib import Path, PurePath
 from typing import Final, NamedTuple
 
@@ -26,6 +27,7 @@ from qtforge_host.plugins.candidates import (
     HOST_DISTRIBUTION,
     PLUGIN_GROUP,
     Candidate,
+    EntryPoint,
     Scan,
     ScanProblem,
     Status,
@@ -296,9 +298,10 @@ def _candidates(name: str, distribution: Distribution, text: str) -> Iterator[Ca
 
 def _own_entry_points(distribution: Distribution) -> tuple[EntryPoint, ...]:
     unique: dict[tuple[str, str], EntryPoint] = {}
-    for entry_point in distribution.entry_points:
-        if entry_point.group in GROUPS:
-            unique.setdefault((entry_point.group, entry_point.name), entry_point)
+    for each in distribution.entry_points:
+        if each.group in GROUPS:
+            found = EntryPoint(each.name, each.value, each.group)
+            unique.setdefault((each.group, each.name), found)
     return tuple(unique.values())
 
 
@@ -317,7 +320,7 @@ def _headers_or_problem(
 
 
 def _entry_point_problem(name: str, entry_point: EntryPoint) -> Status | None:
-    match = EntryPoint.pattern.match(entry_point.value)
+    match = InstalledEntryPoint.pattern.match(entry_point.value)
     if match is not None and match.group("attr"):
         return None
     return Status(

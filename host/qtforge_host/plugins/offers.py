@@ -89,19 +89,16 @@ class Offers(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_offers(candidate: Candidate) -> Offers:
     """Return what the class of a candidate offers."""
-    found = find_class(candidate)
-    if found is None:
-        return Offers(unread="its class is not found in a Python source")
-    return offers_in(found)
+    return offers_in(find_class(candidate))
 
 
-def offers_in(source: ClassSource) -> Offers:
+def offers_in(source: ClassSource | None) -> Offers:
     """Return what a class offers.
 
     Args:
-        source: The class, parsed.
+        source: The class, parsed; None where it was not found.
     """
-    if source.module is None or source.definition is None:
+    if source is None or source.module is None or source.definition is None:
         return Offers(unread="its class is not found in a Python source")
     try:
         found = _Reader(source.module, source.definition).offers()

@@ -8,12 +8,14 @@ plugins that it requires.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import (
+    HOST_DISTRIBUTION,
     JOURNAL_GROUP,
     PLUGIN_GROUP,
     READY,
@@ -25,8 +27,11 @@ from qtforge_host.plugins.candidates import (
     canonical_name,
     is_plugin_name,
 )
-from qtforge_host.plugins.declarations import Declarations, read_declarations
+from qtforge_host.plugins.declarations import Declarations, find_class, read_declarations
 from qtforge_host.plugins.dependency_graph import resolve_dependencies
+from qtforge_host.plugins.file_states import FileState
+from qtforge_host.plugins.found_cache import Found, FoundCache
+from qtforge_host.plugins.offers import Offers, offers_in
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.requirements import DistributionChecker
 
@@ -135,6 +140,11 @@ def revise(
         failed: Key to the status of plugins that failed to load or start.
     """
     before = resolution._inputs
+    if not failed and all(
+        before.declarations.get(key) == one and key not in before.remembered
+        for key, one in declarations.items()
+    ):
+        return resolution  # it is known already
     tried = {*declarations, *failed}
     inputs = msgspec.structs.replace(
         before,
@@ -281,21 +291,97 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         resolution: The status of every candidate.
+        offers: What each accepted plugin offers, by its key.
         problems: Metadata that could not be read.
         memory: The failures of earlier starts.
+        host_version: The version of qtforge-host.
+        loaded: The keys of candidates that have been loaded before as they are installed.
+        add_loaded: Keeps the keys of further ones.
     """
 
     resolution: Resolution
+    offers: Mapping[str, Offers]
     problems: Sequence[ScanProblem]
     memory: FailureMemory
+    host_version: str
+    loaded: frozenset[str]
+    add_loaded: Callable[[Iterable[str]], None]
 
 
-def resolve_installed(settings: Settings) -> Installed:
-    """Scan the installed distributions, and resolve their candidates."""
+def resolve_installed(settings: Settings, *, fresh: bool = False) -> Installed:
+    """Scan the installed distributions, and resolve their candidates.
+
+    What was found before is used while nothing has changed; see `found_cache`.
+
+    Args:
+        settings: The configuration.
+        fresh: Whether to look at everything in any case.
+    """
+    cache = FoundCache(settings)
+    memory = FailureMemory(settings.state_dir)
+    found = None if fresh else cache.read()
+    if found is None:
+        found, resolution = _look(settings, memory, cache)
+    else:
+        resolution = _as_found(found)
+    return Installed(
+        resolution=resolution,
+        offers=found.offers,
+        problems=found.problems,
+        memory=memory,
+        host_version=found.host_version,
+        loaded=found.loaded,
+        add_loaded=functools.partial(cache.add_loaded, found),
+    )
+
+
+def _look(settings: Settings, memory: FailureMemory, cache: FoundCache) -> tuple[Found, Resolution]:
+    """Look at everything that is installed, and keep what was found."""
     from qtforge_host.plugins.discovery import installed_version, scan  # slow to import
 
-    memory = FailureMemory(settings.state_dir)
-    found = scan()
+    scanned = scan()
     sdk_version = installed_version(SDK_DISTRIBUTION)
-    resolution = resolve(found, settings, sdk_version=sdk_version, failures=memory)
-    return Installed(resolution=resolution, problems=found.problems, memory=memory)
+    resolution = resolve(scanned, settings, sdk_version=sdk_version, failures=memory)
+    inputs, files, offers = resolution._inputs, list[FileState](), dict[str, Offers]()
+    sources = {one.key: find_class(one) for one in inputs.plugins if one.key in inputs.declarations}
+    for key in resolution.needs:
+        offers[key] = offers_in(sources[key])
+    for source in sources.values():
+        files += () if source is None else source.files
+    found = Found(
+        candidates=resolution.candidates,
+        accepted=tuple(one.key for one in resolution.accepted),
+        others=tuple(one.key for one in resolution.others),
+        rejected=resolution.rejected,
+        refused=inputs.rejected,
+        remembered=inputs.remembered,
+        statuses=resolution.statuses,
+        needs=resolution.needs,
+        declarations=inputs.declarations,
+        providers=inputs.providers,
+        offers=offers,
+        problems=tuple(scanned.problems),
+        host_version=installed_version(HOST_DISTRIBUTION),
+    )
+    if None not in sources.values():  # a source that is not there is not noticed when it comes
+        cache.write(found, files)
+    return found, resolution
+
+
+def _as_found(found: Found) -> Resolution:
+    by_key = {one.key: one for one in found.candidates}
+    return Resolution(
+        candidates=found.candidates,
+        accepted=tuple(by_key[key] for key in found.accepted),
+        others=tuple(by_key[key] for key in found.others),
+        rejected=found.rejected,
+        statuses=found.statuses,
+        needs=found.needs,
+        _inputs=_Inputs(
+            plugins=tuple(one for one in found.candidates if one.group == PLUGIN_GROUP),
+            rejected=found.refused,
+            remembered=found.remembered,
+            declarations=found.declarations,
+            providers=found.providers,
+        ),
+    )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
-
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from qtforge_host.plugins.candidates import Candidate
+from qtforge_host.plugins.candidates import Candidate, EntryPoint
 from qtforge_host.plugins.declarations import Declarations
 from qtforge_host.plugins.dependency_graph import resolve_dependencies
 
