@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import python_calamine
@@ -20,6 +21,9 @@ __all__ = ["extract"]
 _SHEET: Final = re.compile(r"xl/worksheets/[^/]+\.xml")
 _ROW: Final = re.compile(rb"<row\b[^>]{0,200}?\br=\"(\d{1,7})\"")
 _COLUMN: Final = re.compile(rb"\br=\"([A-Z]{1,3})\d")
+_ERROR: Final = re.compile(rb"<c\b[^<>]{0,200}?\bt=\"e\"")
+_CONTENT: Final = re.compile(r"content\.xml")
+_ODS_ERROR: Final = re.compile(rb"calcext:value-type=\"error\"")
 _MOST_COLUMNS: Final = 16_384
 _MOST_CELLS: Final = 50_000_000
 
@@ -28,16 +32,19 @@ def extract(source: Source) -> Extracted:
     """Return each sheet's name and its rows, with tabs between cells.
 
     Formulas are read as their last results. Empty rows are left out, and hidden sheets, with the
-    warning ``hidden_sheets``.
+    warning ``hidden_sheets``. An error such as ``#N/A`` is an empty cell, with the warning
+    ``error_cells`` in XLSX, XLSM and ODS; the library does not tell those of XLS and XLSB.
 
     Raises:
         OperationError: ``document.too_large``, ``document.damaged``, ``document.encrypted``.
     """
     properties: dict[str, str | None] = {}
+    errors = 0
     if source.data.startswith(b"PK"):
         package = Package(source)
         with damage_as_error(source):
             _check_extent(source, package)
+            errors = _count_errors(package)
             properties = package.properties()
     blocks = []
     tables = []
@@ -70,7 +77,25 @@ def extract(source: Source) -> Extracted:
         created=properties.get("created"),
         headings=headings,
         tables=tables,
-        warnings={"hidden_sheets": f"left out: {', '.join(hidden)}"} if hidden else {},
+        warnings=_warnings(hidden, errors),
+    )
+
+
+def _warnings(hidden: Sequence[str], errors: int) -> dict[str, str]:
+    warnings = {"hidden_sheets": f"left out: {', '.join(hidden)}"} if hidden else {}
+    if errors:
+        cells = "one cell has" if errors == 1 else f"{errors} cells have"
+        warnings["error_cells"] = f"{cells} an error instead of a value"
+    return warnings
+
+
+def _count_errors(package: Package) -> int:
+    """Return the number of cells with an error, which calamine reads as empty ones."""
+    return sum(
+        len(pattern.findall(package.read(name) or b""))
+        for name in package.names()
+        for part, pattern in ((_SHEET, _ERROR), (_CONTENT, _ODS_ERROR))
+        if part.fullmatch(name)
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import struct
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,19 @@ from tests.builtin_plugins.documents.compound_files import compound
 
 from qtforge_sdk import OperationError
 from qtforge_sdk.messages import Table
+
+OPEN_DOCUMENT = """<?xml version="1.0"?>
+<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+ xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0">
+<office:body><office:spreadsheet><table:table table:name="Rates"><table:table-row>
+<table:table-cell office:value-type="string" calcext:value-type="string"><text:p>Rate</text:p>
+</table:table-cell>
+<table:table-cell office:value-type="string" office:string-value="" calcext:value-type="error">
+<text:p>#DIV/0!</text:p></table:table-cell>
+</table:table-row></table:table></office:spreadsheet></office:body></office:document-content>
+"""
 
 
 def workbook(fill: Callable[[Any], None]) -> bytes:
@@ -50,6 +64,27 @@ def test_each_sheet_is_a_section_and_a_table(parse: Any) -> None:
     assert [(each.text, each.line) for each in response.sections] == [("Prices", 1)]
     assert (response.metadata.title, response.metadata.author) == ("Price list", "Ann")
     assert response.warnings == ("hidden_sheets",)
+
+
+def test_cells_with_an_error_are_empty_and_warned_of(parse: Any) -> None:
+    def fill(book: Any) -> None:
+        book.active.append(["Name", "Rate"])
+        book.active.append(["Ann", "#DIV/0!"])
+
+    response = parse(workbook(fill), "a.xlsx")
+    assert response.parsed_content == "Sheet\nName\tRate\nAnn"
+    assert response.warnings == ("error_cells",)
+
+
+def test_an_open_document_sheet_with_an_error_is_warned_of(parse: Any) -> None:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+        archive.writestr("content.xml", OPEN_DOCUMENT.replace("\n", ""))
+    response = parse(target.getvalue(), "a.ods")
+    assert response.tables[0].rows == (("Rate",),)
+    assert response.warnings == ("error_cells",)
 
 
 def test_two_cells_far_apart_are_refused_instead_of_filling_the_memory(parse: Any) -> None:
