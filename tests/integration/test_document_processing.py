@@ -204,9 +204,9 @@ def test_a_scanned_invoice_is_read_and_said_to_be_guessed(
 def test_at_the_deadline_no_program_is_left(job: Job, tesseract: str, tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     noise = tmp_path / "noise.png"
-    image.frombytes("L", (3000, 3000), os.urandom(9_000_000)).save(noise)
+    image.frombytes("L", (4000, 4000), os.urandom(16_000_000)).save(noise)
     words = ["--set", f"document.path={noise}", "--set", "document.name=noise.png"]
-    done = job.said("bus", "request", "document.ocr", *words, "--timeout", "5s")
+    done = job.said("bus", "request", "document.ocr", *words, "--timeout", "1s")
     assert done.returncode == 1
     assert "ocr.timeout" in done.stderr or "bus.timeout" in done.stderr
     assert "Traceback" not in done.stderr
