@@ -137,7 +137,7 @@ def test_the_host_never_imports_the_built_in_plugins(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("library", "only"),
-    [("stevedore", "loading.py"), ("pluggy", "hooks.py"), ("cel", "cel_library.py")],
+    [("stevedore", "first_loading.py"), ("pluggy", "hooks.py"), ("cel", "cel_library.py")],
 )
 def test_a_library_has_one_user_in_the_host(library: str, only: str) -> None:
     users = {

@@ -290,6 +290,11 @@ class Host:
         if self._activation is not None:
             await self._activation.start_named(self.bus.expected_topics(), ())
 
+    async def start_answering(self, topics: Iterable[str]) -> None:
+        """Start the plugins that answer some topics."""
+        if self._activation is not None:
+            await self._activation.start_named(topics, ())
+
     async def start_for(self, workflow: Workflow) -> None:
         """Start the plugins that a workflow can reach, as far as its definition tells.
 
@@ -452,6 +457,11 @@ class Host:
     def blocked(self) -> Mapping[str, tuple[int, float]]:
         """Return how often and for how many seconds each plugin blocked the event loop."""
         return self._parts.watch.totals()
+
+    async def all_blocked(self) -> Mapping[str, tuple[int, float]]:
+        """Return what `blocked` does, with every block that ended before this call."""
+        await self._parts.watch.looked()
+        return self.blocked()
 
     async def commands(self) -> dict[str, ContributedCommand]:
         """Start the plugins that contribute click commands, and return these by name."""

@@ -33,6 +33,7 @@ _IN_A_ROW_S: Final = (
     300.0  # a plugin that has not blocked the loop for so long is counted from zero
 )
 _END_S: Final = 5.0
+_LOOK_S: Final = 10.0  # for one round of the thread
 _DEEPEST: Final = 1_000  # coroutines that await one another
 _END: Final = -1.0  # asks the thread to end, where it expects a time
 _WAITING: Final = frozenset({"select", "_run_once"})  # functions of asyncio: the loop is idle
@@ -99,6 +100,7 @@ class LoopWatch:
         self._in_a_row: Final[dict[str, int]] = {}  # by plugin
         self._last: Final[dict[str, Block]] = {}  # by plugin
         self._totals: Final[dict[str, tuple[int, float]]] = {}  # by plugin
+        self._rounds = 0  # written by the thread
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -151,6 +153,14 @@ class LoopWatch:
         """Return how often and for how many seconds each plugin blocked the loop, by name."""
         return dict(self._totals)
 
+    async def looked(self) -> None:
+        """Wait until every block has been counted that ended before this call."""
+        rounds = self._rounds
+        with contextlib.suppress(TimeoutError):  # nobody watches, or not any more
+            async with asyncio.timeout(_LOOK_S):
+                while self._rounds == rounds:  # noqa: ASYNC110 - of another thread
+                    await asyncio.sleep(self._limit_s / 10)
+
     def _watch(self, loop: asyncio.AbstractEventLoop, thread_id: int) -> None:
         while True:
             if self._signal(self._limit_s / 2) == _END:
@@ -169,6 +179,7 @@ class LoopWatch:
                 self._end(block, turned)
             if turned == _END:
                 return
+            self._rounds += 1
 
     def _blocked(self, asked: float, loop: asyncio.AbstractEventLoop, thread_id: int) -> float:
         """Follow a block to its end; return when the loop turned, or that it is time to end."""

@@ -195,6 +195,7 @@ class HostClient:
         from qtforge_host.scaffold.workflow import write_workflow  # only for this
 
         host = await self._parts.host()
+        await host.start_answering(operations)  # their messages are to be read
         known = host.bus.known_topics()
         messages: dict[str, Any] = {}
         for topic in operations:

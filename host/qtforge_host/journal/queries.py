@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -207,14 +208,15 @@ class Queries:
 
     def tail(self, run_id: str) -> tuple[Record, ...]:
         """Return a run's start, and its records from the last checkpoint; see `Journal`."""
-        key = self._key(run_id)
-        (checkpoint,) = self._connection.execute(
-            "SELECT kept FROM runs WHERE key = ?", (key,)
-        ).fetchone()
-        if checkpoint <= 1:
-            return self._records(run_id, key, 1)
-        first = self._records(run_id, key, 1, 1)
-        return first + self._records(run_id, key, checkpoint)
+        with self._snapshot():
+            key = self._key(run_id)
+            (checkpoint,) = self._connection.execute(
+                "SELECT kept FROM runs WHERE key = ?", (key,)
+            ).fetchone()
+            if checkpoint <= 1:
+                return self._records(run_id, key, 1)
+            first = self._records(run_id, key, 1, 1)
+            return first + self._records(run_id, key, checkpoint)
 
     def summary(self, run_id: str) -> RunSummary:
         """Return one run's summary; see `Journal`."""
@@ -222,7 +224,8 @@ class Queries:
 
     def runs(self, query: RunQuery) -> tuple[RunSummary, ...]:
         """Return the runs that a query selects; see `Journal`."""
-        return list_runs(self._connection, self._locks, query)
+        with self._snapshot():  # runs of each status are read by a statement of their own
+            return list_runs(self._connection, self._locks, query)
 
     def unfinished(self) -> tuple[str, ...]:
         """Return the runs that can be resumed; see `Journal`."""
@@ -235,15 +238,12 @@ class Queries:
         """Return records of all runs, or of one, in the order of appending; see `Journal`."""
         key = None if run_id is None else self._key(run_id)
         statement = _RECORDS_SINCE if key is None else _RUN_RECORDS_SINCE
-        self._connection.execute("BEGIN")  # both statements read one state of the file
-        try:
+        with self._snapshot():
             newest, oldest = self._connection.execute(_ENDS).fetchone()
             newest = newest or 0
             since, gap, missed = place_of(after, oldest or newest + 1, newest)
             given = {"after": since, "limit": limit, "key": key}
             rows = self._connection.execute(statement, given).fetchall()
-        finally:
-            self._connection.execute("COMMIT")
         return AppendedPage(
             records=tuple(self._appended(*row) for row in rows),
             since=str(since),
@@ -342,24 +342,31 @@ class Queries:
 
     def export(self, run_id: str, references: Iterable[str]) -> bytes:
         """Return a run as an archive; see `Journal`."""
-        self._connection.execute("BEGIN")  # all statements read one state of the file
+        with self._snapshot():
+            try:
+                self.records(run_id)  # nothing damaged is exported
+                self.inbox(run_id, 0)
+                key = self._key(run_id)
+                rows = self._connection.execute(
+                    "SELECT payload FROM inbox WHERE run = ? ORDER BY position", (key,)
+                )
+                sums = self._connection.execute("SELECT sum FROM blobs WHERE run = ?", (key,))
+                contents = [self._blobs.read(sum_) for (sum_,) in sums]
+                records = payloads(self._connection, key)
+                (tags,) = self._connection.execute(
+                    "SELECT tags FROM runs WHERE key = ?", (key,)
+                ).fetchone()
+                messages = [payload for (payload,) in rows]
+                return pack(run_id, records, messages, contents, references, tags)
+            except UnreadableError as error:
+                self._damaged(run_id, None, error)
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Let all statements within this read one state of the file."""
+        self._connection.execute("BEGIN")
         try:
-            self.records(run_id)  # nothing damaged is exported
-            self.inbox(run_id, 0)
-            key = self._key(run_id)
-            rows = self._connection.execute(
-                "SELECT payload FROM inbox WHERE run = ? ORDER BY position", (key,)
-            )
-            sums = self._connection.execute("SELECT sum FROM blobs WHERE run = ?", (key,))
-            contents = [self._blobs.read(sum_) for (sum_,) in sums]
-            records = payloads(self._connection, key)
-            (tags,) = self._connection.execute(
-                "SELECT tags FROM runs WHERE key = ?", (key,)
-            ).fetchone()
-            messages = [payload for (payload,) in rows]
-            return pack(run_id, records, messages, contents, references, tags)
-        except UnreadableError as error:
-            self._damaged(run_id, None, error)
+            yield
         finally:
             self._connection.execute("COMMIT")
 
@@ -374,13 +381,14 @@ class Queries:
                     found.append(decode_record(payload, checksum, self._blobs.read, shared))
                 except UnreadableError as error:
                     self._damaged(run_id, position, error)
-            if last != _LAST and first + len(found) <= last:
+            if found and last != _LAST and first + len(found) <= last:
                 self._damaged(run_id, first + len(found), UnreadableError("it is missing"))
         except sqlite3.DatabaseError as error:
             if not is_lasting(error):
                 raise
             self._damaged(run_id, None, error)
         if not found:
+            self._key(run_id)  # it may have been deleted meanwhile
             self._damaged(run_id, first, UnreadableError("it is missing"))
         return tuple(found)
 

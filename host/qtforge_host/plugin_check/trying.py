@@ -297,8 +297,7 @@ async def _of_operations(
         tried += 1
         before = host.blocked().get(candidate.name, (0, 0.0))[1]
         found += await _ask(host, function, spec.topic, spec.example, candidate)
-        await asyncio.sleep(0)  # so that the loop's watch has looked
-        after = host.blocked().get(candidate.name, (0, 0.0))[1]
+        after = (await host.all_blocked()).get(candidate.name, (0, 0.0))[1]
         if after > before:
             level: Level = "error" if after - before >= _LONG_S else "advice"
             found.append(_at(function, level, "operation.blocked_loop",

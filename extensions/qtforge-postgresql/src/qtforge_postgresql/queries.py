@@ -453,6 +453,8 @@ class Queries:
                 found.append(decode_record(payload, checksum, self._load, shared))
             except UnreadableError as error:
                 self._damaged(run_id, position, error)
+        if not found:
+            self._key(run_id)  # it may have been deleted meanwhile
         if not found or (last != LAST and first + len(found) <= last):
             self._damaged(run_id, first + len(found), UnreadableError("it is missing"))
         return tuple(found)

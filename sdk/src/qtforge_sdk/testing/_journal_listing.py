@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime
 from typing import Any
 
 import pytest
 
 from qtforge_sdk.journal import RunQuery
+from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.records import Record, RunBlocked, RunPaused, RunQueued, RunResumed
 from qtforge_sdk.testing._journal_scenarios import (
     NOW,
@@ -127,3 +130,43 @@ class ListingContract:
         await journal.append(rests, [RunPaused(run_id="run-003", at=NOW)])
         await journal.release(rests)
         assert list(await journal.unfinished()) == ["run-000", "run-004"]
+
+    @scenario
+    async def test_each_run_is_listed_once_while_its_status_changes(
+        self, journals: Journals
+    ) -> None:
+        journal, other = await journals.open(), await journals.open()
+        owned = [await other.create(started(name)) for name in names(8)]
+
+        async def change() -> None:
+            for _ in range(40):
+                for each in owned:
+                    await other.append(each, [RunPaused(run_id=each.run_id, at=NOW)])
+                    await other.append(each, [RunQueued(run_id=each.run_id, at=NOW)])
+
+        changing = asyncio.ensure_future(change())
+        try:
+            while not changing.done():
+                listed = [each.run_id for each in await journal.runs(RunQuery(oldest_first=True))]
+                assert listed == names(8)
+                await asyncio.sleep(0)
+            await changing
+        finally:
+            changing.cancel()
+            await asyncio.wait([changing])
+
+    @scenario
+    async def test_a_run_that_is_deleted_while_it_is_read_is_not_damaged(
+        self, journals: Journals
+    ) -> None:
+        journal, other = await journals.open(), await journals.open()
+        until = NOW + datetime.timedelta(days=1)
+        for _ in range(30):
+            await keep(other, started(), step(), finished())
+            deleting = asyncio.ensure_future(other.delete(["run"], ended_before=until))
+            with contextlib.suppress(RunNotFoundError):
+                while not deleting.done():
+                    assert len(await journal.records("run")) == 3
+                    assert len(await journal.tail("run")) == 3
+                    await asyncio.sleep(0)
+            assert await deleting == ["run"]
