@@ -636,7 +636,7 @@ class RunClient(RunStore):
         """Wait until a run ends or rests, whichever process executes it; return it.
 
         A run rests when it waits for an event or a timer, is paused, is blocked, or when the
-        process that executed it has died.
+        process that executed it has ended.
 
         Args:
             run_id: The run.

@@ -58,7 +58,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         state: What its records add up to.
-        status: The state's, or ``interrupted`` where the process that executed it has died.
+        status: The state's, or ``interrupted`` where the process that executed it has ended.
         owners: How many processes have executed it.
         records: Its newest records, oldest first.
         omitted: The number of records before these.

@@ -90,7 +90,7 @@ def list_runs(
     A terminal shows the ids as short as other commands take them, and folds the runs that a
     run in the list has started; a file has every run, and whole ids.
 
-    A run is 'interrupted' when the process that executed it has died: 'runs resume' resumes it.
+    A run is 'interrupted' when the process that executed it has ended: 'runs resume' resumes it.
     """
     with_tags = tags_of(tags)
     first, before = _instant("--since", since), _instant("--until", until)

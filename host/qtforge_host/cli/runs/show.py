@@ -198,5 +198,5 @@ def _values(run: RunState, *, full: bool) -> Iterator[str]:
 
 def _say_interrupted(seen: RunSnapshot) -> None:
     if seen.status == "interrupted":
-        echo("  the process that executed it has died")
+        echo("  the process that executed it has ended")
         echo(f"  fix: qtforge-host runs resume {seen.run_id}")

@@ -187,7 +187,7 @@ def test_a_killed_run_is_interrupted_and_resuming_does_not_redo_what_was_done(
     (run,) = steps("runs", "list", "--json").json["runs"]
     assert (run["status"], run["workflow"], run["finished_at"]) == ("interrupted", "steps", None)
     shown = steps("runs", "show", "last")
-    assert "the process that executed it has died" in shown.out
+    assert "the process that executed it has ended" in shown.out
     assert f"fix: qtforge-host runs resume {run['run_id']}" in shown.out
     watched = steps("runs", "watch", "last")
     assert (watched.code, "has died" in watched.out) == (1, True)
