@@ -40,6 +40,9 @@ def source(topic: str, requires: str = "()") -> str:
 def filled(importable: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A site with plugins in many states, and a state directory."""
     monkeypatch.setattr(found_cache, "_SETTLED_NS", 0)
+    # Other tests build wheels of the checkout meanwhile, which write its metadata anew.
+    path = [each for each in sys.path if not [*Path(each).glob("*.egg-info")]]
+    monkeypatch.setattr(sys, "path", path)
     importable.plugin("good", source=source("good.do"))
     importable.plugin("needs", source=source("needs.do", "('good >= 1',)"))
     importable.plugin("lonely", source=source("lonely.do", "('absent',)"))
