@@ -190,7 +190,7 @@ def test_a_killed_run_is_interrupted_and_resuming_does_not_redo_what_was_done(
     assert "the process that executed it has ended" in shown.out
     assert f"fix: qtforge-host runs resume {run['run_id']}" in shown.out
     watched = steps("runs", "watch", "last")
-    assert (watched.code, "has died" in watched.out) == (1, True)
+    assert (watched.code, "has ended" in watched.out) == (1, True)
 
     steps.touch("go")
     (resumed,) = steps("runs", "resume", run["run_id"], "--json").lines
