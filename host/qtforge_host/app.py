@@ -287,8 +287,7 @@ class Host:
 
     async def start_offering(self) -> None:
         """Start the plugins that answer topics."""
-        if self._activation is not None:
-            await self._activation.start_named(self.bus.expected_topics(), ())
+        await self.start_answering(self.bus.expected_topics())
 
     async def start_answering(self, topics: Iterable[str]) -> None:
         """Start the plugins that answer some topics."""

@@ -13,7 +13,6 @@ from qtforge_host.api.plugins import installed_plugins
 from qtforge_host.api.store import open_store
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import ORCHESTRATOR_GROUP
-from qtforge_host.plugins.offers import read_offers
 from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_host.plugins.workflow_files import files_in
 
@@ -50,9 +49,11 @@ async def known_names(settings: Settings, kind: NameKind, run: str = "") -> Mapp
         case "workflows":
             return dict(_workflows(settings))
         case "topics":
-            accepted = resolve_installed(settings).resolution.accepted
+            installed = resolve_installed(settings)
             return {
-                topic: one.name for one in accepted for topic in sorted(read_offers(one).topics)
+                topic: one.name
+                for one in installed.resolution.accepted
+                for topic in sorted(installed.offers[one.key].topics)
             }
         case "kinds":
             candidates = resolve_installed(settings).resolution.candidates
@@ -73,11 +74,11 @@ async def _stages(settings: Settings, run: str) -> Mapping[str, str]:
 
 
 def _workflows(settings: Settings) -> Iterator[tuple[str, str]]:
-    resolution = resolve_installed(settings).resolution
-    files: list[Path] = []
+    installed = resolve_installed(settings)
+    resolution, files = installed.resolution, list[Path]()
     for one in resolution.accepted:
         patterns = resolution.declarations[one.key].workflows
-        folder = read_offers(one).folder if patterns else ""
+        folder = installed.offers[one.key].folder if patterns else ""
         files += files_in(Path(folder), patterns) if folder else []
     own = sorted((settings.config_path.parent / "workflows").glob("*.toml"))
     for file in itertools.islice((*files, *own), _MOST_FILES):

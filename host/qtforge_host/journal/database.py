@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ __all__ = [
     "connect_read_only",
     "is_readable_only",
     "prepare",
+    "snapshot",
 ]
 
 JOURNAL_FILE: Final = "journal.sqlite3"
@@ -227,3 +230,13 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 def _pragma(connection: sqlite3.Connection, statement: str) -> int:
     return int(connection.execute(statement).fetchone()[0])
+
+
+@contextlib.contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let all statements within this read one state of the file."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")

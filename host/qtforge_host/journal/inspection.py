@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from qtforge_host.journal.blob_files import BlobFiles
+from qtforge_host.journal.database import snapshot
 from qtforge_host.journal.schema import MIGRATIONS
 from qtforge_sdk.journal import Damage, JournalStatistics
 from qtforge_sdk.journal_kit.encoding import (
@@ -67,8 +68,7 @@ def read_statistics(connection: sqlite3.Connection, blobs: BlobFiles) -> Journal
         connection: Used by this thread only.
         blobs: The large values.
     """
-    connection.execute("BEGIN")  # all statements read one state of the file
-    try:
+    with snapshot(connection):
         runs = {
             (workflow, status): count
             for workflow, status, count in connection.execute(_RUNS).fetchall()
@@ -76,8 +76,6 @@ def read_statistics(connection: sqlite3.Connection, blobs: BlobFiles) -> Journal
         (timers,) = connection.execute("SELECT count(*) FROM timers").fetchone()
         messages, oldest = connection.execute(_MESSAGES).fetchone()
         found = connection.execute(_MESSAGE, (oldest,)).fetchone()
-    finally:
-        connection.execute("COMMIT")
     return JournalStatistics(
         runs=runs,
         timers=timers,
@@ -94,15 +92,12 @@ def inspect(connection: sqlite3.Connection, blobs: BlobFiles) -> tuple[Damage, .
         blobs: The large values.
     """
     found: list[Damage] = []
-    connection.execute("BEGIN")  # all statements read one state of the file
-    try:
+    with snapshot(connection):
         for search in (_structure, _schema, _runs, _messages, _publications, _large_values):
             try:
                 found.extend(search(connection, blobs))
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 found.append(Damage(what=f"the journal can't be read to its end: {error}"))
-    finally:
-        connection.execute("COMMIT")
     return tuple(dict.fromkeys(found))
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -13,6 +12,7 @@ import msgspec
 
 from qtforge_host.journal.admissions import ADMISSIBLE, admission
 from qtforge_host.journal.blob_files import BlobFiles
+from qtforge_host.journal.database import snapshot
 from qtforge_host.journal.limit_changes import open_breakers, short_limits
 from qtforge_host.journal.listing_queries import list_runs, summary_of
 from qtforge_host.journal.owner_lock import OwnerLocks
@@ -208,7 +208,7 @@ class Queries:
 
     def tail(self, run_id: str) -> tuple[Record, ...]:
         """Return a run's start, and its records from the last checkpoint; see `Journal`."""
-        with self._snapshot():
+        with snapshot(self._connection):
             key = self._key(run_id)
             (checkpoint,) = self._connection.execute(
                 "SELECT kept FROM runs WHERE key = ?", (key,)
@@ -224,7 +224,7 @@ class Queries:
 
     def runs(self, query: RunQuery) -> tuple[RunSummary, ...]:
         """Return the runs that a query selects; see `Journal`."""
-        with self._snapshot():  # runs of each status are read by a statement of their own
+        with snapshot(self._connection):  # runs of each status are read by a statement of their own
             return list_runs(self._connection, self._locks, query)
 
     def unfinished(self) -> tuple[str, ...]:
@@ -238,7 +238,7 @@ class Queries:
         """Return records of all runs, or of one, in the order of appending; see `Journal`."""
         key = None if run_id is None else self._key(run_id)
         statement = _RECORDS_SINCE if key is None else _RUN_RECORDS_SINCE
-        with self._snapshot():
+        with snapshot(self._connection):
             newest, oldest = self._connection.execute(_ENDS).fetchone()
             newest = newest or 0
             since, gap, missed = place_of(after, oldest or newest + 1, newest)
@@ -342,7 +342,7 @@ class Queries:
 
     def export(self, run_id: str, references: Iterable[str]) -> bytes:
         """Return a run as an archive; see `Journal`."""
-        with self._snapshot():
+        with snapshot(self._connection):
             try:
                 self.records(run_id)  # nothing damaged is exported
                 self.inbox(run_id, 0)
@@ -360,15 +360,6 @@ class Queries:
                 return pack(run_id, records, messages, contents, references, tags)
             except UnreadableError as error:
                 self._damaged(run_id, None, error)
-
-    @contextlib.contextmanager
-    def _snapshot(self) -> Iterator[None]:
-        """Let all statements within this read one state of the file."""
-        self._connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._connection.execute("COMMIT")
 
     def _records(self, run_id: str, key: int, first: int, last: int = _LAST) -> tuple[Record, ...]:
         found, shared = [], SharedValues()

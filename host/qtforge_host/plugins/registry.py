@@ -80,16 +80,6 @@ class Registry:
         """Return whether a plugin may start, and was not needed until now."""
         return self._entries[key].phase == "unloaded" and key in self._resolution.needs
 
-    def needed_with(self, keys: Iterable[str]) -> tuple[str, ...]:
-        """Return the plugins that wait among some, and those that start before them, in order."""
-        found, open_keys = set[str](), list(keys)
-        while open_keys:
-            key = open_keys.pop()
-            if key not in found and self.is_waiting(key):
-                found.add(key)
-                open_keys.extend(self._resolution.needs.get(key, ()))
-        return tuple(one.key for one in self.accepted if one.key in found)
-
     def named(self, name: str) -> tuple[Entry, ...]:
         """Return the entries with a plugin name, by distribution; several in a conflict."""
         return tuple(

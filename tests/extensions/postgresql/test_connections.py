@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import random
 import urllib.parse
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 import psycopg
 import pytest
+from tests.extensions.postgresql.journals import opened
 from tests.servers.cutting_proxy import CuttingProxy, running_cutting_proxy
 from tests.servers.postgresql import PostgreSQL
 
@@ -32,16 +33,6 @@ from qtforge_sdk.testing._journal_scenarios import (
 _WRITERS = 12
 _RUNS = 3  # of each writer, at once
 _STEPS = 10
-
-
-@contextlib.asynccontextmanager
-async def opened(settings: JournalSettings) -> AsyncIterator[PostgresqlJournal]:
-    journal = PostgresqlJournal(settings)
-    await journal.open()
-    try:
-        yield journal
-    finally:
-        await journal.close()
 
 
 def through(settings: JournalSettings, port: int) -> JournalSettings:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import datetime
 import urllib.parse
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import psycopg
 import pytest
+from tests.extensions.postgresql.journals import opened
 from tests.servers.postgresql import PostgreSQL
 
 import qtforge_postgresql.periods as periods_module
@@ -75,16 +75,6 @@ def tables(journal_settings: JournalSettings) -> Iterator[Tables]:
 def a_day_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin a period after a day, however few records there are."""
     monkeypatch.setattr(periods_module, "_LONG_BYTES", 0)
-
-
-@asynccontextmanager
-async def opened(settings: JournalSettings) -> AsyncIterator[PostgresqlJournal]:
-    journal = PostgresqlJournal(settings)
-    await journal.open()
-    try:
-        yield journal
-    finally:
-        await journal.close()
 
 
 async def keep_run(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import urllib.parse
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import msgspec
 import psycopg
 import pytest
+from tests.extensions.postgresql.journals import opened
 from tests.servers.pgbouncer import PgbouncerUnavailable, running_pgbouncer
 from tests.servers.postgresql import PostgreSQL
 
@@ -44,16 +45,6 @@ def pooled(
         netloc = f"{parts.netloc.rpartition(':')[0]}:{pooler.port}"
         url = parts._replace(netloc=netloc).geturl()
         yield msgspec.structs.replace(journal_settings, url=url, lease_s=2.0)
-
-
-@contextlib.asynccontextmanager
-async def opened(settings: JournalSettings) -> AsyncIterator[PostgresqlJournal]:
-    journal = PostgresqlJournal(settings)
-    await journal.open()
-    try:
-        yield journal
-    finally:
-        await journal.close()
 
 
 def test_several_processes_share_few_sessions(pooled: JournalSettings) -> None:

@@ -144,7 +144,6 @@ _CLOSE_QUOTES: Final = tuple('"”“»')
 _ROLE_ARTICLES: Final = _ARTICLES | frozenset(["the", "der", "die", "das", "de"])
 _MOST_TITLES: Final = 5
 _LINK: Final = re.compile(r"(?:https?://|www\.)\S+|[^\s@<(]+@[^\s@>)]+")
-_NOCAPITAL: Final = r"[^\W\d_A-ZÀ-ÞА-ЯİĞŞÇÖÜ]"
 _REACH_OF_DETAILS: Final = 14
 _LONGEST_WORDS: Final = 100  # characters of the words of a hit, and from them to a name
 _TITLE_BEFORE: Final = re.compile(r"(?:[^\W\d_]{1,8}\.? ){1,2}$")

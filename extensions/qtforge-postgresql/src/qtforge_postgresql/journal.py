@@ -488,7 +488,7 @@ class PostgresqlJournal:
         await self._alone(self._begin_period)
         while pruned := int(await self._write(changes.prune(finished_before))):
             count += pruned
-        await self._alone(lambda session: self._remove_gone(session, 0))
+        await self._alone(self._remove_gone)
         while await self._write(changes.sweep_blobs()):
             pass
         await self._write(changes.sweep_secrets())
@@ -505,15 +505,18 @@ class PostgresqlJournal:
         now_s = time.monotonic()
         if deleted and now_s >= self._tidy_at_s:
             self._tidy_at_s = now_s + _TIDY_S
-            await self._alone(self._begin_period)
-            await self._alone(lambda session: self._remove_gone(session, _GONE_WAITS_DAYS))
+            await self._alone(self._tidy)
         return deleted
 
     def _begin_period(self, session: Session) -> None:
         begin_period(session, self._address.schema)
 
-    def _remove_gone(self, session: Session, waits_days: int) -> None:
+    def _remove_gone(self, session: Session, waits_days: int = 0) -> None:
         remove_gone(session, self._address.schema, waits_days=waits_days)
+
+    def _tidy(self, session: Session) -> None:
+        self._begin_period(session)
+        self._remove_gone(session, _GONE_WAITS_DAYS)
 
     async def export(self, run_id: str) -> bytes:
         """Return a run as an archive; see `Journal`."""
