@@ -1,15 +1,14 @@
-"""What the authors of plugins and workflows ask for: projects and definitions to begin with."""
+"""What the authors of plugins ask for: checks."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from qtforge_host.api.documents import PluginChecks, PluginCreated
+from qtforge_host.api.documents import PluginChecks
 from qtforge_host.plugin_check.check import PluginChecker
-from qtforge_host.scaffold.plugin import write_plugin
 
-__all__ = ["check_plugins", "new_plugin"]
+__all__ = ["check_plugins"]
 
 
 def check_plugins(
@@ -31,20 +30,3 @@ def check_plugins(
     found = [each.level for report in reports for each in report.findings]
     errors = found.count("error")
     return PluginChecks(targets=reports, errors=errors, advice=len(found) - errors)
-
-
-def new_plugin(
-    name: str, features: Collection[str], parent: Path, license_expression: str = "MIT"
-) -> PluginCreated:
-    """Write a plugin's project; see `qtforge_host.scaffold.plugin.write_plugin`.
-
-    Raises:
-        ScaffoldError: The name can't be used or is taken, or it can't be written.
-    """
-    made = write_plugin(name, features, parent, license_expression)
-    return PluginCreated(
-        name=made.name,
-        folder=str(made.folder),
-        files=list(made.files),
-        commands=list(made.commands),
-    )

@@ -33,6 +33,7 @@ class BlockingHostClient(BlockingClient[HostClient]):
     show_workflow = blocking(HostClient.show_workflow)
     draw_workflow = blocking(HostClient.draw_workflow)
     new_workflow = blocking(HostClient.new_workflow)
+    new_plugin = blocking(HostClient.new_plugin)
     workflow_schema = blocking(HostClient.workflow_schema)
     config_schema = blocking(HostClient.config_schema)
     replay = blocking_list(HostClient.replay)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from qtforge_host.api.documents import (
     HandlerRow,
     HealthDocument,
     HealthRow,
+    PluginCreated,
     Plugins,
     Published,
     ReplayRow,
@@ -189,10 +191,11 @@ class HostClient:
             operations: Topics; the definition asks each, with the fields of its message.
 
         Raises:
-            NotFoundError: Nobody handles one of the topics.
+            NotFoundError: Nobody handles one of the topics, or there is no such kind.
             ScaffoldError: The name can't be used or is taken, or the kind has no template.
+            SchemaFileError: The kind's schema can't be written beside it.
         """
-        from qtforge_host.scaffold.workflow import write_workflow  # only for this
+        from qtforge_host.scaffold.workflow import KINDS, write_workflow  # only for this
 
         host = await self._parts.host()
         await host.start_answering(operations)  # their messages are to be read
@@ -206,8 +209,36 @@ class HostClient:
             signatures = host.bus.signatures(topic)
             messages[topic] = signatures[0].message_type if signatures else None
         folder = self._parts.settings.config_path.parent / "workflows"
-        path = write_workflow(name, kind, messages, folder, list(host.catalog.names()))
+        schema = await self.workflow_schema(kind) if kind in KINDS else {}
+        path = write_workflow(name, kind, messages, folder, list(host.catalog.names()), schema)
         return WorkflowCreated(name=name, kind=kind, file=str(path))
+
+    async def new_plugin(
+        self,
+        name: str,
+        features: Collection[str],
+        parent: Path,
+        license_expression: str = "MIT",
+    ) -> PluginCreated:
+        """Write a plugin's project; see `qtforge_host.scaffold.plugin.write_plugin`.
+
+        Its definitions name the schemas of their kinds, of those that are installed.
+
+        Raises:
+            ScaffoldError: The name can't be used or is taken, or it can't be written.
+        """
+        from qtforge_host.scaffold.plugin import kinds_in, write_plugin  # only for this
+
+        kinds = kinds_in(features)
+        known = (await self._parts.host()).catalog.definition_types if kinds else {}
+        schemas = {kind: await self.workflow_schema(kind) for kind in sorted(kinds & known.keys())}
+        made = write_plugin(name, features, parent, license_expression, schemas)
+        return PluginCreated(
+            name=made.name,
+            folder=str(made.folder),
+            files=list(made.files),
+            commands=list(made.commands),
+        )
 
     async def definition(self, name: str, *, files: bool = False) -> Workflow:
         """Return a workflow that was read without a problem, whether it can run here or not.

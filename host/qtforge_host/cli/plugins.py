@@ -12,12 +12,13 @@ import msgspec
 from qtforge_host.api.documents import (
     PluginCommand,
     PluginCommands,
+    PluginCreated,
     Plugins,
 )
 from qtforge_host.api.errors import NotFoundError
 from qtforge_host.api.plugins import installed_plugins, plugin_details, plugins_in
 from qtforge_host.cli.errors import FAILED
-from qtforge_host.cli.output import json_option, print_json, state
+from qtforge_host.cli.output import json_option, print_json, run_async, state
 from qtforge_host.cli.pager import paged
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
@@ -152,12 +153,23 @@ def prefer(session: Session, name: str, distribution: str) -> None:
     help="The licence, as an SPDX expression.",
 )  # fmt: skip
 @json_option
-def new(name: str, features: str, parent: Path, license_expression: str, as_json: bool) -> None:
+@click.pass_obj
+def new(
+    session: Session,
+    name: str,
+    features: str,
+    parent: Path,
+    license_expression: str,
+    as_json: bool,
+) -> None:
     """Write a plugin to begin with: source, workflow, tests, metadata."""
-    from qtforge_host.api.authoring import new_plugin
-
     wanted = [each.strip() for each in features.split(",") if each.strip()]
-    made = new_plugin(name, wanted, parent, license_expression)
+
+    async def written() -> PluginCreated:
+        async with session.client() as client:
+            return await client.host.new_plugin(name, wanted, parent, license_expression)
+
+    made = run_async(written())
     if as_json:
         print_json(made)
         return
@@ -246,8 +258,6 @@ def _shortened(file: str) -> str:
 
 
 def _check_installed(session: Session, replay: bool, as_json: bool) -> int:
-    from qtforge_host.cli.output import run_async
-
     async def started() -> Plugins:
         async with session.client() as client:
             found = await client.host.plugins()
@@ -277,7 +287,6 @@ def _check_installed(session: Session, replay: bool, as_json: bool) -> int:
 def commands(session: Session, as_json: bool) -> None:
     """List the commands that plugins contribute. Starts them."""
     from qtforge_host.app import Host
-    from qtforge_host.cli.output import run_async
 
     async def offered() -> dict[str, str]:
         async with Host(session.settings, scope="asked") as host:

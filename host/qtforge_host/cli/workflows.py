@@ -16,10 +16,11 @@ from qtforge_host.cli.drawing import write_graph
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, run_async, state
 from qtforge_host.cli.pager import paged
-from qtforge_host.cli.schemas import add_header, output_option, write_schema
+from qtforge_host.cli.schemas import output_option, write_schema
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo, echo_lines
+from qtforge_host.schema_files import add_header
 from qtforge_host.workflows.definitions import Workflow
 
 __all__ = ["workflows"]
@@ -75,7 +76,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
 @workflows.command()
 @click.argument("name")
 @click.option("--kind", default="sequential", show_default=True, metavar="KIND",
-              help="sequential, graph, parallel or reactive.")  # fmt: skip
+              help="sequential, graph, conditional, parallel or reactive.")  # fmt: skip
 @click.option("--operation", "operations", multiple=True, metavar="TOPIC",
               help="A stage that asks this topic; may be repeated.")  # fmt: skip
 @json_option

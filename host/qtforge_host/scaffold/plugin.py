@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from collections.abc import Collection, Mapping
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from string import Template
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
@@ -18,9 +20,10 @@ from qtforge_host.plugins.discovery import scan
 from qtforge_host.scaffold.errors import ScaffoldError
 from qtforge_host.scaffold.fragments import Fragment, import_lines, read_fragment, template
 from qtforge_host.scaffold.names import PluginNames, check_free
+from qtforge_host.schema_files import kind_header, kind_schema_path, schema_text
 from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["FEATURES", "NewPlugin", "write_plugin"]
+__all__ = ["FEATURES", "NewPlugin", "kinds_in", "write_plugin"]
 
 FEATURES: Final[Mapping[str, str]] = {
     "operation": "an operation with typed messages; always there",
@@ -35,15 +38,16 @@ FEATURES: Final[Mapping[str, str]] = {
 """What a new plugin can have, and what that is."""
 
 _CLASS: Final = re.compile(r"^class (\w+)", re.MULTILINE)
+_KINDS: Final = {"workflow": "sequential", "machine": "reactive"}
 _DEPENDENCIES: Final = {"command": "click>=8.2"}
+_DECLARED: Final = '    workflows = ("workflows/*.toml",)'
 _WORKFLOWS: Final = '''\
     @hookimpl
-    def qtforge_workflows(self) -> Sequence[Path | PythonWorkflow]:
-        """Contribute the workflows; paths begin at this module's folder."""
+    def qtforge_workflows(self) -> Sequence[PythonWorkflow]:
+        """Contribute the workflows in Python."""
         return [{}]'''
 _WORKFLOW_IMPORTS: Final = (
     "from collections.abc import Sequence",
-    "from pathlib import Path",
     "from qtforge_sdk import hookimpl",
     "from qtforge_sdk.workflows import PythonWorkflow",
 )
@@ -67,7 +71,11 @@ class NewPlugin:
 
 
 def write_plugin(
-    name: str, features: Collection[str], parent: Path, license_expression: str = "MIT"
+    name: str,
+    features: Collection[str],
+    parent: Path,
+    license_expression: str = "MIT",
+    schemas: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> NewPlugin:
     """Write a project, whole or not at all.
 
@@ -76,19 +84,17 @@ def write_plugin(
         features: Some of `FEATURES`; ``operation`` is always there.
         parent: Where the folder is made.
         license_expression: An SPDX expression. The text of MIT is written too.
+        schemas: The JSON Schemas of kinds; definitions of these name theirs, for editors.
 
     Raises:
         ScaffoldError: The name can't be used or is taken, a feature is unknown, the licence is
             none, the folder exists, or it can't be written.
     """
-    for feature in features:
-        if feature not in FEATURES:
-            fix = did_you_mean(feature, FEATURES, f"these are: {', '.join(FEATURES)}")
-            raise ScaffoldError(f"there is no feature '{feature}'", "", fix)
+    kinds_in(features)
     names = PluginNames(name)
     found = scan()
     check_free(names, found.candidates, found.distributions)
-    project = _files(names, features, _license(license_expression))
+    project = _files(names, features, _license(license_expression), schemas)
     folder = parent / name
     _write(folder, project)
     commands = (
@@ -101,6 +107,19 @@ def write_plugin(
     return NewPlugin(name=name, folder=folder, files=tuple(sorted(project)), commands=commands)
 
 
+def kinds_in(features: Collection[str]) -> set[str]:
+    """Return the kinds of which a plugin with some features has definitions, but for its own.
+
+    Raises:
+        ScaffoldError: A feature is unknown.
+    """
+    for feature in features:
+        if feature not in FEATURES:
+            fix = did_you_mean(feature, FEATURES, f"these are: {', '.join(FEATURES)}")
+            raise ScaffoldError(f"there is no feature '{feature}'", "", fix)
+    return {_KINDS[each] for each in features if each in _KINDS}
+
+
 def _license(expression: str) -> str:
     try:
         return canonicalize_license_expression(expression)
@@ -111,7 +130,10 @@ def _license(expression: str) -> str:
 
 
 def _files(
-    names: PluginNames, features: Collection[str], license_expression: str
+    names: PluginNames,
+    features: Collection[str],
+    license_expression: str,
+    schemas: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, str]:
     values = {"name": names.name, "module": names.module, "class_name": names.class_name}
     chosen = [each for each in FEATURES if each in features and each != "operation"]
@@ -125,9 +147,9 @@ def _files(
     }
     for each in fragments.values():
         made |= {f"{package}/{module}.py": text for module, text in each.files("module")}
-        made |= {f"{package}/workflows/{file}.toml": text for file, text in each.files("toml")}
+        made |= _workflow_files(Path(package, "workflows"), each, schemas)
         made |= {f"tests/test_{test}.py": text for test, text in each.files("test")}
-    data = ["py.typed", *(["workflows/*.toml"] if _definitions(fragments.values()) else [])]
+    data = ["py.typed", *(["workflows/*.toml"] if _has_definitions(fragments.values()) else [])]
     needs = [
         "qtforge-sdk>=1,<2",
         *(_DEPENDENCIES[each] for each in chosen if each in _DEPENDENCIES),
@@ -151,8 +173,21 @@ def _files(
     return made
 
 
-def _definitions(fragments: Collection[Fragment]) -> list[str]:
-    return [file for each in fragments for file, _ in each.files("toml")]
+def _has_definitions(fragments: Collection[Fragment]) -> bool:
+    return any(True for each in fragments for _ in each.files("toml"))
+
+
+def _workflow_files(
+    folder: Path, fragment: Fragment, schemas: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    """Yield the definitions of a fragment, and the schemas that they name for editors."""
+    for file, text in fragment.files("toml"):
+        kind = str(tomllib.loads(text)["kind"])
+        header = ""
+        if kind in schemas:
+            header = f"{kind_header(kind)}\n"
+            yield str(kind_schema_path(folder, kind)), schema_text(schemas[kind]) + "\n"
+        yield str(folder / f"{file}.toml"), header + text
 
 
 def _module(names: PluginNames, fragments: Collection[Fragment]) -> str:
@@ -161,13 +196,13 @@ def _module(names: PluginNames, fragments: Collection[Fragment]) -> str:
     def texts(section: str) -> list[str]:
         return [text for each in fragments if (text := each.text(section))]
 
-    contributed = [f'Path("workflows/{file}.toml")' for file in _definitions(fragments)]
-    contributed += texts("contributes")
+    contributed = texts("contributes")
     imports = [line for text in texts("imports") for line in text.splitlines()]
     methods = [*texts("init"), *texts("members")]
+    declared = [_DECLARED] if _has_definitions(fragments) else []
     if contributed:
         imports += _WORKFLOW_IMPORTS
-        methods.append(_WORKFLOWS.format(_list(contributed)))
+        methods.append(_WORKFLOWS.format(", ".join(contributed)))
     definitions = texts("definitions")
     exported = sorted({names.class_name, *_CLASS.findall("\n".join(definitions))})
     return Template(template("module")).substitute(
@@ -176,14 +211,8 @@ def _module(names: PluginNames, fragments: Collection[Fragment]) -> str:
         imports=import_lines(imports, names.module),
         exported="\n".join(f'    "{each}",' for each in exported),
         definitions="\n\n\n".join(definitions),
-        members="\n\n".join([*texts("attributes"), *methods]),
+        members="\n\n".join(["\n".join([*declared, *texts("attributes")]), *methods]),
     )
-
-
-def _list(items: Collection[str]) -> str:
-    if len(items) == 1:
-        return next(iter(items))
-    return "\n" + "".join(f"            {item},\n" for item in items) + "        "
 
 
 def _use(names: PluginNames, features: Collection[str]) -> str:

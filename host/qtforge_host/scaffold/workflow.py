@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from qtforge_host.scaffold.errors import ScaffoldError
 from qtforge_host.scaffold.fragments import template
+from qtforge_host.schema_files import kind_header, kind_schema_path, refresh_schema
 from qtforge_sdk.files import write_atomically
 from qtforge_sdk.validation import alternatives, did_you_mean, is_table_type, table_fields
 
 __all__ = ["KINDS", "write_workflow"]
 
-KINDS: Final = ("sequential", "graph", "parallel", "reactive")
+KINDS: Final = ("sequential", "graph", "conditional", "parallel", "reactive")
 """The kinds of which a definition can be written."""
 
 _NAME: Final = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*(?!\n)\Z")
@@ -25,11 +26,21 @@ _TYPES: Final = {
     list[str]: "list[string]", list[int]: "list[integer]",
 }  # fmt: skip
 _OF_STAGES: Final = ("sequential", "graph")
+_MAY_HAVE_STAGES: Final = (*_OF_STAGES, "conditional")
+_RULED_INPUTS: Final = {  # what the rules of the template look at, and pass on
+    "document": '{ type = "any", description = "The document: name and path" }',
+    "importance": '{ type = "integer", default = 0 }',
+}
 _COMMENT_AT: Final = 40
 
 
 def write_workflow(
-    name: str, kind: str, messages: Mapping[str, Any], folder: Path, taken: Sequence[str]
+    name: str,
+    kind: str,
+    messages: Mapping[str, Any],
+    folder: Path,
+    taken: Sequence[str],
+    schema: Mapping[str, Any],
 ) -> Path:
     """Write a definition, and return its path.
 
@@ -39,10 +50,12 @@ def write_workflow(
         messages: The type of each topic's message, None where it has none; a stage for each.
         folder: The folder of definitions.
         taken: The workflows that are there.
+        schema: The kind's JSON Schema, which the definition names for editors.
 
     Raises:
-        ScaffoldError: The name can't be used or is taken, the kind has no template, the kind has
-            stages and no topic is given, or the file can't be written.
+        ScaffoldError: The name can't be used or is taken, the kind has no template, the topics do
+            not go with the kind, or the file can't be written.
+        SchemaFileError: The schema can't be written.
     """
     if not _NAME.match(name):
         near = "-".join(re.findall(r"[a-z0-9]+", name.lower()))
@@ -55,6 +68,9 @@ def write_workflow(
     if kind in _OF_STAGES and not messages:
         what, why = "no operation is given", f"a workflow of the kind {kind} has stages"
         raise ScaffoldError(what, why, "--operation TOPIC; qtforge-host bus topics lists them")
+    if messages and kind not in _MAY_HAVE_STAGES:
+        what, why = "--operation is for stages", f"a workflow of the kind {kind} has none"
+        raise ScaffoldError(what, why, f"leave it out, or --kind {' or '.join(_MAY_HAVE_STAGES)}")
     if name in taken:
         fix = "choose another name"
         raise ScaffoldError(f"there is a workflow '{name}' already", "", fix)
@@ -63,7 +79,9 @@ def write_workflow(
         raise ScaffoldError(f"{path} exists", "it was not changed", "choose another name")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _text(name, kind, messages).encode())
+        refresh_schema(kind_schema_path(folder, kind), schema)
+        text = f"{kind_header(kind)}\n{_text(name, kind, messages)}"
+        write_atomically(path, text.encode())
     except OSError as error:
         why = error.strerror or str(error)
         raise ScaffoldError(f"{path} can't be written", why, "choose another --config") from error
@@ -71,7 +89,7 @@ def write_workflow(
 
 
 def _text(name: str, kind: str, messages: Mapping[str, Any]) -> str:
-    if kind not in _OF_STAGES:
+    if kind not in _MAY_HAVE_STAGES:
         return Template(template(f"kind-{kind}")).substitute(name=name)
     inputs: dict[str, str] = {}
     stages: list[str] = []
@@ -84,11 +102,17 @@ def _text(name: str, kind: str, messages: Mapping[str, Any]) -> str:
         lines += [f'operation = "{topic}"', *_message(topic, message, inputs)]
         names.append(stage)
         stages.append("\n".join(lines))
-    given = "".join(f'{each} = {{ type = "{kind}" }}\n' for each, kind in inputs.items())
-    return Template(template("kind-stages")).substitute(
-        name=name, kind=kind, inputs=f"[inputs]\n{given}\n" if given else "",
-        stages="\n\n".join(stages),
-    )  # fmt: skip
+    given = {each: f'{{ type = "{type_}" }}' for each, type_ in inputs.items()}
+    if kind == "conditional":
+        given |= _RULED_INPUTS
+    lines = [f"{each} = {text}" for each, text in given.items()]
+    text = Template(template("kind-stages" if kind in _OF_STAGES else f"kind-{kind}")).substitute(
+        name=name,
+        kind=kind,
+        inputs="".join(f"{line}\n" for line in ("[inputs]", *lines, "")) if lines else "",
+        stages="".join(f"{stage}\n\n" for stage in stages),
+    )
+    return text.rstrip("\n") + "\n"
 
 
 def _stage_name(topic: str, taken: Sequence[str]) -> str:

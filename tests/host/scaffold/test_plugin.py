@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from qtforge_host.plugin_check.check import PluginChecker
 from qtforge_host.scaffold.errors import ScaffoldError
 from qtforge_host.scaffold.names import PluginNames
-from qtforge_host.scaffold.plugin import FEATURES, NewPlugin, write_plugin
+from qtforge_host.scaffold.plugin import FEATURES, NewPlugin, kinds_in, write_plugin
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = os.pathsep.join(map(str, (ROOT / "host", ROOT / "sdk" / "src")))
@@ -86,8 +87,22 @@ def test_a_project_has_what_a_wheel_needs(tmp_path: Path) -> None:
     data = read["tool"]["setuptools"]["package-data"]
     assert data == {"acme_greeter": ["py.typed", "workflows/*.toml"]}
     assert "testing" in read["project"]["optional-dependencies"]
+    source = (made.folder / "src/acme_greeter/__init__.py").read_text()
+    assert 'workflows = ("workflows/*.toml",)' in source  # is read without importing the plugin
     assert made.commands[-1] == "qtforge-host run acme-greeter"
     assert {"LICENSE", "README.md", "tests/test_workflow.py"} <= set(made.files)
+
+
+def test_definitions_name_the_schemas_of_their_kinds(tmp_path: Path) -> None:
+    schemas = {kind: {"title": kind} for kind in kinds_in(FEATURES)}
+    made = write_plugin("acme-greeter", FEATURES, tmp_path, schemas=schemas)
+    named = {}
+    for file in made.folder.rglob("*.toml"):
+        first = file.read_text().partition("\n")[0]
+        if first.startswith("#:schema "):
+            schema = file.parent / first.removeprefix("#:schema ")
+            named[file.stem] = json.loads(schema.read_text())["title"]
+    assert named == {"acme-greeter": "sequential", "acme-greeter-reply": "reactive"}
 
 
 @pytest.mark.parametrize(

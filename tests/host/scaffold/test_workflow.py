@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def test_a_new_definition_is_valid_and_lies_beside_the_configuration(
 ) -> None:
     config.parent.mkdir()
     config.touch()
-    operations = ("--operation", "document.parse", "--operation", "content.analyze")
+    stages = kind in ("sequential", "graph", "conditional")
+    operations = ("--operation", "document.parse", "--operation", "content.analyze") * stages
     made = cli("--config", config, "workflows", "new", "mine", "--kind", kind, *operations)
     assert made.code == 0, made.err
     file = config.parent / "workflows" / "mine.toml"
@@ -33,7 +35,10 @@ def test_a_new_definition_is_valid_and_lies_beside_the_configuration(
     assert checked.json["workflows"][0]["problems"] == []
     read = tomllib.loads(file.read_text())
     assert read["kind"] == kind
-    if kind in ("sequential", "graph"):
+    header = file.read_text().partition("\n")[0]
+    schema = json.loads((file.parent / header.removeprefix("#:schema ")).read_text())
+    assert schema["properties"]["kind"]["const"] == kind
+    if stages:
         assert [stage["operation"] for stage in read["stages"]] == list(operations[1::2])
         assert read["inputs"]["parsed_content"] == {"type": "string"}
         assert "# options =" in file.read_text()
@@ -45,6 +50,7 @@ def test_a_new_definition_is_valid_and_lies_beside_the_configuration(
         (("My Own", "--kind", "reactive"), 2, "such as 'my-own'"),
         (("mine", "--kind", "reactiv"), 2, "did you mean 'reactive'?"),
         (("mine",), 2, "--operation TOPIC"),
+        (("mine", "--kind", "reactive", "--operation", "document.parse"), 2, "leave it out"),
         (("mine", "--operation", "document.prse"), 3, "did you mean 'document.parse'?"),
         (("document-approval", "--kind", "reactive"), 2, "there is a workflow"),
     ],
