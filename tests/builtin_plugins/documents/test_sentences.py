@@ -199,3 +199,37 @@ def test_values_stand_below_or_beside_their_labels_in_a_grid(
 def test_an_unknown_languages_sentences_give_no_total(enrich: Any) -> None:
     text = "Invoice KX-4471: we invoice you 238.00 GBP for the work that we did for you."
     assert values(enrich, "fi", text)["total"] is None
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "total"),
+    [
+        (
+            "de",
+            "Rechnung KX-4471\nFür den Unterricht sind 402,34 Euro angefallen. Bitte überweisen "
+            "Sie diesen Betrag bis 31.01.2026. Ab Januar kostet die Stunde 40,00 Euro.",
+            "402.34",
+        ),
+        (
+            "nl",
+            "Factuur KX-4471\nDe kosten zijn € 75,00 per leerling. Wilt u dit bedrag vóór 1 "
+            "december overmaken?",
+            "75.00",
+        ),
+        (
+            "sv",
+            "Faktura KX-4471\nAvgiften är 600 kr. Vänligen betala beloppet senast den 31 oktober.",
+            "600",
+        ),
+        (
+            "en",
+            "Invoice KX-4471\nThe lesson was 90 GBP and the book 20 GBP. Please pay this amount "
+            "by 3 May 2026.",
+            None,
+        ),
+    ],
+)
+def test_the_amount_that_the_next_sentence_asks_to_pay_is_the_total(
+    enrich: Any, language: str, text: str, total: str | None
+) -> None:
+    assert values(enrich, language, text)["total"] == total

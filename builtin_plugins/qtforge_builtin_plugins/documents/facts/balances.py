@@ -29,6 +29,7 @@ _MOST_TAXES: Final = 6  # of which all subsets are tried
 _MOST_TOTALS: Final = 12
 _MOST_ROUNDING: Final = 1  # of the currency
 _MOST_EXTRAS: Final = 4
+_MOST_LISTED: Final = 60
 USUAL_RATES: Final = tuple(
     Decimal(rate) / 10
     for rate in (50, 55, 60, 70, 77, 80, 81, 90, 95, 100, 120, 130, 135, 140, 150, 160, 170, 180,
@@ -40,11 +41,11 @@ _MOST_APART: Final = 4  # lines between a tax without a label and its total
 _OF_TOTAL: Final[Mapping[str | None, float]] = MappingProxyType({
     "total": 3.0, "amount_due": 2.2, "total_weak": 2.0, "paid": 0.2, None: 0.0, "other": -0.6,
     "net": -0.6, "tax_base": -1.5, "tax": -3.0, "discount": -3.0, "shipping": -3.0,
-    "ignored": -2.5,
+    "ignored": -2.5, "bare": 0.4,
 })  # fmt: skip
 _OF_NET: Final[Mapping[str | None, float]] = MappingProxyType({
     "net": 1.0, "tax_base": 0.6, "total_weak": 0.4, "total": 0.2, None: -0.3, "other": -0.2,
-    "discount": -1.5, "shipping": -1.5,
+    "discount": -1.5, "shipping": -1.5, "bare": -0.2,
 })  # fmt: skip
 _OF_WORDS: Final[Mapping[str, float]] = MappingProxyType(
     {"sum": 1.2, "amounts": 0.6, "due": 0.8, "including": 0.8, "other": -1.5, "net": -1.0,
@@ -58,7 +59,12 @@ _WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
         "plain": 0.3,
         "item": -2.0,
         "zero": -2.5,
-        "sentence": -0.7,
+        "with earlier bills": -3.0,
+        "without earlier bills": 2.0,
+        "only amount": 0.7,
+        "lines above": 0.9,
+        "withheld": -0.6,
+        "extras": -0.8,
         "below the items": 0.4,
         "again": 0.3,
         "largest": 0.6,
@@ -71,7 +77,7 @@ _WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
         "no label of a net sum": -0.8,
         "each tax": 0.15,
         "tax left over": -0.6,
-        "tax within": 0.9,
+        "tax within": 1.5,
         "net without tax": 0.7,
         "items make the net sum": 1.3,
         "items make the total": 1.0,
@@ -82,6 +88,9 @@ _WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
 )
 _OF_ROUNDING: Final = frozenset({None, "other", "discount", "ignored"})
 _OF_WHOLE: Final = frozenset({"total", "total_weak", "amount_due"})
+_OF_BILL: Final = frozenset({None, "other", "total", "total_weak", "amount_due"})
+_OF_LISTED: Final = frozenset({None, "other", "shipping", "discount"})
+_OF_EXTRA: Final = frozenset({None, "other", "ignored", "shipping"})
 _OF_WITHHELD: Final = frozenset({None, "other", "ignored"})
 _LEAST: Final = 0.9
 _SURE: Final = 3.0  # the score at which the odds are even that nothing is wrong
@@ -113,7 +122,7 @@ def choose_sums(
     """
     lines = _taxes_by_rate(lines)
     best: _Choice | None = None
-    for total, own in _totals(lines, item_lines):
+    for total, own in _totals(lines, items, item_lines):
         for choice in _choices(total, own, lines, items, item_lines):
             if best is None or choice.score > best.score:
                 best = choice
@@ -127,26 +136,90 @@ def choose_sums(
 
 
 def _totals(
-    lines: Sequence[SumLine], item_lines: Set[int]
+    lines: Sequence[SumLine], items: Decimal | None, item_lines: Set[int]
 ) -> list[tuple[SumLine, float]]:  # fmt: skip
     """Return a line of each amount that may be the total with what speaks for it, best first."""
     last_item = max(item_lines, default=-1)
     values: dict[Decimal, list[tuple[float, SumLine]]] = {}
     for line in lines:
+        if line.kind == "bare" and not _is_made(line, lines, items):
+            continue
         own = _own(line, item_lines, last_item)
+        own += _WEIGHTS["lines above"] * (line.kind in _OF_BILL and _adds_up(line, lines))
         values.setdefault(line.amount.value, []).append((own, line))
     labelled = [abs(each.amount.value) for each in lines
                 if each.kind in ("total", "total_weak", "amount_due")]  # fmt: skip
     largest = max(labelled, default=None)
+    owed, earlier = _with_earlier_bills(lines)
     found: list[tuple[SumLine, float]] = []
     for value, some in values.items():
         # Of several with the same evidence the last one.
         own, line = max(some, key=lambda each: (each[0], each[1].line))
         own += _WEIGHTS["again"] * (sum(each[1].line != line.line for each in some) > 0)
         own += _WEIGHTS["largest"] * (abs(value) == largest)
+        own += _WEIGHTS["with earlier bills"] * (value in owed or value in earlier)
+        own += _WEIGHTS["without earlier bills"] * (value in owed.values())
+        own += _WEIGHTS["only amount"] * (len(values) == 1 and line.label.rstrip().endswith(":"))
         found.append((line, own))
     found.sort(key=lambda each: (-each[1], -each[0].line))
     return found[:_MOST_TOTALS]
+
+
+def _is_made(bare: SumLine, lines: Sequence[SumLine], items: Decimal | None) -> bool:
+    """Return whether an amount without a label is the sum of those on the lines above it.
+
+    They are the items, lines of nothing but words and amounts, or a net sum with its taxes.
+    """
+    value = bare.amount.value
+    if items is not None and abs(items - value) <= _CENT:
+        return True
+    if _adds_up(bare, lines):
+        return True
+    above = [line for line in lines if bare.line - _MOST_APART <= line.line < bare.line]
+    taxes = sum(
+        (line.amount.value for line in _unique(each for each in above if each.kind == "tax")),
+        Decimal(0),
+    )
+    return bool(taxes) and any(
+        line.kind in _OF_NET and abs(line.amount.value + taxes - value) <= _CENT for line in above
+    )
+
+
+def _adds_up(total: SumLine, lines: Sequence[SumLine]) -> bool:
+    """Return whether an amount is the sum of those of two or more lines directly above it."""
+    made = Decimal(0)
+    above = [each for each in lines if each.line < total.line][-_MOST_LISTED:]
+    for count, line in enumerate(reversed(above), 1):
+        if line.kind not in _OF_LISTED or line.line != total.line - count:
+            return False
+        made += line.amount.value
+        if count > 1 and made == total.amount.value:
+            return True
+    return False
+
+
+def _with_earlier_bills(
+    lines: Sequence[SumLine],
+) -> tuple[Mapping[Decimal, Decimal], Set[Decimal]]:
+    """Return the sums that are one of this bill and one of earlier bills: both, and the latter.
+
+    This month 96.00, previous balance 48.00, to pay 144.00: 144 with 96, and 48.
+    """
+    sums = [line for line in lines if line.kind in _OF_BILL]
+    bills = {line.amount.value for line in sums if not line.is_carried}
+    owed: dict[Decimal, Decimal] = {}
+    carried: set[Decimal] = set()
+    for earlier in lines:
+        amount = earlier.amount.value
+        if not earlier.is_carried or not amount:
+            continue
+        for line in sums:
+            # What was paid too much is taken off, and may have no minus sign.
+            for bill in (line.amount.value - amount, line.amount.value + amount):
+                if line.line > earlier.line and bill in bills:
+                    owed[line.amount.value] = bill
+                    carried.add(amount)
+    return owed, carried - bills
 
 
 def _own(line: SumLine, item_lines: Set[int], last_item: int) -> float:
@@ -162,7 +235,6 @@ def _own(line: SumLine, item_lines: Set[int], last_item: int) -> float:
     own += _WEIGHTS["plain"] * line.plain
     own += _WEIGHTS["item"] * (line.line in item_lines)
     own += _WEIGHTS["zero"] * (not line.amount.value)
-    own += _WEIGHTS["sentence"] * line.is_sentence
     own += _WEIGHTS["below the items"] * (line.line > last_item >= 0)
     return own
 
@@ -332,6 +404,7 @@ def _net(
         line.amount.value for line in lines
         if 0 < abs(line.amount.value) < _MOST_ROUNDING and line.kind in _OF_ROUNDING
     }  # fmt: skip
+    extras = _extras(total, taxes, lines)
     best: tuple[SumLine, float] | None = None
     for line in lines:
         if line.amount.start == total.amount.start or line.kind not in _OF_NET:
@@ -339,16 +412,37 @@ def _net(
         if abs(tax) * 100 > abs(line.amount.value) * _MOST_RATE:
             continue
         gap = wanted - line.amount.value
-        if abs(gap) > _TOLERANCE and gap not in roundings and gap not in _withheld(line, lines):
+        exact = abs(gap) <= _TOLERANCE or gap in roundings
+        withheld = not exact and gap in _withheld(line, lines)
+        if not exact and not withheld and (gap not in extras or not _rates_fit(line, taxes)):
             continue
         said = _OF_NET[line.kind] - 0.3 * (line.line in item_lines) - 0.5 * (not line.plain)
         if _says_net(line):
             said = max(said, _OF_NET["net"] - 0.2)
         elif line.kind in (None, "other") and not _rates_fit(line, taxes):
             said += _WEIGHTS["no label of a net sum"]
+        if not exact:
+            said += _WEIGHTS["withheld" if withheld else "extras"]
         if best is None or said >= best[1]:
             best = line, said
     return best
+
+
+def _extras(total: SumLine, taxes: Sequence[SumLine], lines: Sequence[SumLine]) -> Set[Decimal]:
+    """Return what may be added to net sum and taxes: amounts between them and a total, or two.
+
+    A tip, a deposit for bottles, a tax on tourists or what was paid to an office for the customer.
+    """
+    if total.kind not in _OF_WHOLE:
+        return frozenset()
+    last = max(tax.line for tax in taxes)
+    between = [
+        line.amount.value for line in lines
+        if last < line.line < total.line and line.kind in _OF_EXTRA and line.amount.looks_like_money
+        and line.rate is None and not line.is_carried and line.amount.value > 0
+    ][:_MOST_EXTRAS]  # fmt: skip
+    pairs = (one + other for one, other in itertools.combinations(between, 2))
+    return frozenset(between) | frozenset(pairs)
 
 
 def _is_within(tax: SumLine, total: SumLine) -> bool:

@@ -72,6 +72,7 @@ _SAID: Final = 0.6  # the least confidence of a value whose label is of the list
 _SURE: Final = 0.45  # the confidence of a label that is not in a sentence is greater
 _BROKEN: Final = re.compile(r"\d[/-]\s*$")
 _AMOUNT: Final = re.compile(r"\d[.,]\d\d(?![\d./-])|[€$£%]")
+_MONEY: Final = re.compile(r"(?:[A-Z]{3} ?)?\d[\d.,']*[.,:]\d\d")
 _CREDITOR_REFERENCE: Final = re.compile(
     r"(?<!\w)RF\d\d(?:[A-Z0-9]{1,21}|(?: [A-Z0-9]{4}){1,5}(?: [A-Z0-9]{1,3})?)(?!\w)"
 )
@@ -90,7 +91,9 @@ _MOST_DAYS: Final = 200  # from an invoice to the last day of its payment
 _AFTER_TITLE: Final = re.compile(
     r"[\s:#№.–-]{0,6}(?:n[.°ºo]{1,3}|nr\.?|no\.?|n[uú]m\.?|№)?[\s:.]{0,3}"
     r"(?P<value>(?-i:[A-ZА-Я]{1,3} [A-ZА-Я]{1,3}/\d[\w/.-]*|[A-ZА-Я]{1,5} \d[\w/.-]{2,})"
-    r"|(?:19|20)\d\d \d{2,6}(?=\s*$| [^\W\d_]{1,4}\.? \d)|(?=[^\s]*\d)[^\W_][\w/.-]{0,40})",
+    r"|(?:19|20)\d\d \d{2,6}(?=\s*$| [^\W\d_]{1,4}\.? \d)"
+    r"|\d{2,6}(?: \d{2,6}){2,5}(?=\s*$|,| [^\W\d_]{1,4}\.? \d)"
+    r"|(?=[^\s]*\d)[^\W_][\w/.-]{0,40})",
     re.IGNORECASE,
 )
 _MOST_CODE: Final = 3  # letters
@@ -196,7 +199,27 @@ def find_fields(page: Page, language: str | None) -> list[Field]:
         quoted = [each for each in _quoted(page, dates) if each.value not in known]
         found += quoted or _of_number(page, found)
     found = _with_likely_number(page, dates, found)
+    found = [each for each in found if _may_be_reference(each, found)]
     return _with_days(page, dates, found, placed)
+
+
+def _may_be_reference(field: Field, found: Sequence[Field]) -> bool:
+    """Return whether an order's or payment's reference is no amount, count or invoice's number.
+
+    A number that is the invoice's in another place may be asked for with its payment; one that is
+    the invoice's at the same place has a label of several words, of which one says so.
+    """
+    if field.kind not in ("order_reference", "payment_reference"):
+        return True
+    if _MONEY.fullmatch(field.value) or (
+        field.value.isdigit() and len(field.value) < _LEAST_DIGITS
+    ):
+        return False
+    return not any(
+        each.kind == "number" and each.value == field.value and each.start == field.start
+        and each.confidence >= field.confidence
+        for each in found
+    )  # fmt: skip
 
 
 def _with_days(
@@ -394,12 +417,13 @@ def _from_title(page: Page, dates: _Dates) -> Iterator[Field]:
             code = page.text[start:end]
             if code.isupper() and len(code) <= _MOST_CODE and page.text[end : end + 1] == " ":
                 value = f"{code} {value}"  # FT 124/123049: the name of a series
-            yield _field(page, "number", value, start, end + number.end("value"), 0.75)
+            yield _field(page, "number", value, start, end + number.end("value"), 0.75,
+                         at=end + number.start("value"))  # fmt: skip
         elif number and not _is_link(page, end, end + number.end("value")):
             if _BY_MONTH.fullmatch(number["value"]):
                 # As Polish invoices are numbered: the seventh one of August 2024.
-                yield _field(page, "number", number["value"], start,
-                             end + number.end("value"), 0.3)  # fmt: skip
+                yield _field(page, "number", number["value"], start, end + number.end("value"), 0.3,
+                             at=end + number.start("value"))  # fmt: skip
             continue
         dated = dates.at(rest[at:], _DATE_GAP)
         if dated and _is_link(page, end + at, end + at + dated[0]):

@@ -27,6 +27,13 @@ from qtforge_builtin_plugins.documents.facts.sums import (
 __all__ = ["PlacedValue", "find_sentence_values", "with_sentence_sums"]
 
 _END: Final = re.compile(r"\n[ \t]*\n|(?<=[\w)%]{3})[.!?](?=\s+[^\W\d_a-z])|[!?]\s")
+# The end of a sentence: no ordinal number, and no abbreviation with a capital letter.
+_BREAK: Final = re.compile(
+    r"\n[ \t]*\n"
+    r"|(?:(?<=[\w)%]{3})|(?<=[^\W\d_A-Z]{2})|(?<=[€$£₽₺])|(?<= kr)|(?<= zł)|(?<= TL)|(?<=\)))"
+    r"[.!?]\)?(?=\s+[^\W\d_a-z])"
+)
+_REQUEST_WORDS: Final = 10  # in which a request says what to pay
 _VALUE: Final = re.compile(r"[^\W_][\w/.&-]{1,40}")
 _BROKEN: Final = re.compile(r"\d[ ]?\n[ ]?\Z")  # 1 / 450,50: a number over two lines
 _OWNERS: Final = frozenset({"invoice", "bills", "issued", "order", "service", "due", "other"})
@@ -326,6 +333,9 @@ def with_sentence_sums(page: Page, language: str | None, sums: Sums, number: str
         return explained
     if sums.total is not None or sums.due is not None:
         return sums
+    meant = _meant(page, language)
+    if meant is not None:
+        return replace(sums, total=meant, currency=meant.amount.currency)
     found: dict[str, list[SumLine]] = {"total": [], "net": [], "tax": []}
     for words in _sentences(page, language):
         owners = _owners(words)
@@ -353,6 +363,53 @@ def with_sentence_sums(page: Page, language: str | None, sums: Sums, number: str
         taxes=sums.taxes or ((tax,) if tax else ()),
         currency=named.amount.currency if named else sums.currency,
     )  # fmt: skip
+
+
+def _meant(page: Page, language: str | None) -> SumLine | None:
+    """Return the amount that the sentence after it asks to pay: 300 EUR. Please pay this sum by.
+
+    It is the only one of its sentence, and the only one in the text that is asked for so.
+    """
+    mark = decimal_mark(page.text)
+    breaks = [0, *(match.end() for match in _BREAK.finditer(page.text)), len(page.text)]
+    found: dict[Decimal, SumLine] = {}
+    for start, end in islice(pairwise(breaks), _MOST_SENTENCES):
+        following = page.tokens_between(end, end + _MOST_CHARACTERS)[:_REQUEST_WORDS]
+        stop = _BREAK.search(page.text, end)
+        until = stop.end() if stop else len(page.text)
+        said = [page.labels.says_of(each.text) for each in following if each.start < until]
+        roles: frozenset[str] = frozenset().union(*said)
+        if "sum" not in roles or not roles & {"due", "until"} or "other" in roles:
+            continue
+        own = [page.labels.says_of(each.text) for each in page.tokens_between(start, end)]
+        if any(each & {"order", "carried"} for each in own):
+            continue
+        if any("other" in each for each in own) and not _is_only_amount(page, mark, language):
+            continue
+        if end - start > _MOST_CHARACTERS or _amounts(page, end, until, mark, language):
+            continue
+        amounts = _amounts(page, start, end, mark, language)
+        if len(amounts) == 1:
+            money = amounts[0]
+            found[money.value] = SumLine(
+                kind="total", label=page.folded[start : money.start].strip(), amount=money,
+                rate=None, base=None, line=page.line_at(money.start), plain=False,
+                evidence=page.spans([(start, end)]),
+            )  # fmt: skip
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _is_only_amount(page: Page, mark: str | None, language: str | None) -> bool:
+    """Return whether all amounts of a text are the same one."""
+    lines = page.lines[:_MOST_SENTENCES]
+    values = {each.value for line in lines for each in _amounts(page, *line, mark, language)}
+    return len(values) == 1
+
+
+def _amounts(
+    page: Page, start: int, end: int, mark: str | None, language: str | None
+) -> list[Money]:
+    return [each for each in find_money(page, start, end, mark, language) if each.currency]
 
 
 def _explained(page: Page, language: str | None, sums: Sums) -> Sums | None:

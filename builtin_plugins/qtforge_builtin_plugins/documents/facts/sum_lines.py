@@ -49,7 +49,7 @@ class SumLine:
         plain: Whether nothing but a label is beside the amount.
         either: Whether its label is one of sums with tax as well as of sums without.
         says: What the words of a label that is of no list say, such as ``sum``.
-        is_sentence: Whether it stands in running text.
+        is_carried: Whether its label says that it is of earlier bills.
     """
 
     kind: str | None
@@ -62,7 +62,7 @@ class SumLine:
     plain: bool
     either: bool = False
     says: frozenset[str] = frozenset()
-    is_sentence: bool = False
+    is_carried: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

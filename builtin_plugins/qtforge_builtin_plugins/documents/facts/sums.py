@@ -18,6 +18,7 @@ from qtforge_builtin_plugins.documents.facts.amounts import CODES, SIGNS
 from qtforge_builtin_plugins.documents.facts.balances import choose_sums
 from qtforge_builtin_plugins.documents.facts.dates import iterate_dates
 from qtforge_builtin_plugins.documents.facts.home_currencies import find_home_currency
+from qtforge_builtin_plugins.documents.facts.labels import Hit
 from qtforge_builtin_plugins.documents.facts.page import Page
 from qtforge_builtin_plugins.documents.facts.sum_lines import Money, SumLine, Sums
 
@@ -34,6 +35,7 @@ _KINDS: Final = frozenset(
 )
 _CURRENCY: Final = (
     rf"(?:\b(?:us|r|mx)\$|[$€£¥₽₹₴₺₩]|\b(?:{CODES.lower()})(?![a-z])|\brs\.?(?![a-z])|\bkr\b\.?|\btl\b|\bzl\b"
+    r"|\b(?:francs? suisses?|schweizer franken|franchi svizzeri|swiss francs?)\b"
     r"|\bkron(?:or|er)\b|\bруб(?:л[а-я]{1,3})?\b\.?|\bр\.|\beuros?\b|\bkc\b|\blira\b|\bzlot(?:ych|e)\b|\bfr\.)"
 )
 _NUMBER: Final = (
@@ -59,13 +61,20 @@ _PERCENT: Final = re.compile(rf"\(?[-–]?{RATE_AFTER}\)?|% ?{_RATE_BEHIND}")
 _COLON: Final = re.compile(r"(?<=\d{3}):(?=\d\d(?![\d:]))")
 _RATE: Final = re.compile(rf"(?P<minus>[-–]?)(?:{RATE_AFTER}|% ?({_RATE_BEHIND}))")
 _ENDING: Final = re.compile(r"[\s|;.*)]{0,6}(?:[a-z]{1,2}(?![a-z]))?[\s|*.]*")
+# 18 000-00, as roubles and kopecks are written.
+_HYPHEN: Final = re.compile(r"(?<![\d-])((?:\d{1,3}(?: \d{3})+|\d{2,6}))-(?=\d\d(?![\d-]))")
+# Roubles with kopecks, and 100 zł 50 gr.
+_SMALL_COIN: Final = re.compile(
+    r"(?<=\d)(?P<sign> ?(?:руб[а-я]{0,3}\.?|р\.|zl(?:ot[a-z]{1,2})?)) (?P<coins>\d\d)"
+    r" ?(?:коп[а-я]{0,4}\.?|к\.|gr(?:osz[a-z]{1,2})?\b)"
+)
 _DATE: Final = re.compile(r"(?<!\d)\d{1,4}[./-]\d{1,2}[./-]\d{2,4}(?!\d)")
 # One dollar with a code says which one they all are.
 _OTHER_DOLLAR: Final = re.compile(
     r"\$ ?[\d.,]+ ?(MXN|CAD|AUD|NZD|SGD|HKD|ARS|CLP|COP)\b"
     r"|\b(MXN|CAD|AUD|NZD|SGD|HKD|ARS|CLP|COP) ?\$"
 )
-_DOLLARS: Final = frozenset({"AUD", "CAD", "NZD", "SGD"})
+_DOLLARS: Final = frozenset({"ARS", "AUD", "CAD", "CLP", "COP", "MXN", "NZD", "SGD"})
 _DECIMALS: Final = re.compile(r"\d([.,])\d\d(?![\d.,]*\d)")
 _PLACES: Final = re.compile(r"[.,](\d+)$")
 _TOLERANCE: Final = Decimal("0.06")
@@ -87,7 +96,20 @@ _MOST_LABEL_WORDS: Final = 4
 _CODE_LENGTH: Final = 3
 _MOST_LINES: Final = 4_000
 _OTHER_SIGNS: Final[Mapping[str, str]] = MappingProxyType(
-    {"tl": "TRY", "zl": "PLN", "р.": "RUB", "kc": "CZK", "zlotych": "PLN", "zlote": "PLN"}
+    {
+        "tl": "TRY",
+        "zl": "PLN",
+        "р.": "RUB",
+        "kc": "CZK",
+        "zlotych": "PLN",
+        "zlote": "PLN",
+        "francs suisses": "CHF",
+        "franc suisse": "CHF",
+        "schweizer franken": "CHF",
+        "franchi svizzeri": "CHF",
+        "swiss francs": "CHF",
+        "swiss franc": "CHF",
+    }
 )
 _CROWNS: Final[Mapping[str, str]] = MappingProxyType({"da": "DKK", "sv": "SEK", "no": "NOK",
                                                       "nb": "NOK", "is": "ISK"})  # fmt: skip
@@ -120,6 +142,10 @@ def find_money(
     line = _DATE.sub(_blank, line)
     if ":" in line:
         line = _COLON.sub(",", line)
+    if language == "ru" and "-" in line:
+        line = _HYPHEN.sub(r"\1,", line)
+    if language in ("ru", "pl"):
+        line = _SMALL_COIN.sub(_with_coins, line)
     if "%" in line:
         line = _PERCENT.sub(_blank, line)
     found: list[Money] = []
@@ -176,6 +202,11 @@ def _is_word(text: str, start: int, sign: str) -> bool:
     at = near.lower().find(sign)
     written = near[at : at + len(sign)] if at >= 0 else ""
     return written.istitle() and sign != "eur"
+
+
+def _with_coins(match: re.Match[str]) -> str:
+    """Return a currency and its small coins as places of the number before them, as long as it."""
+    return f",{match['coins']}{match['sign']}".ljust(len(match[0]))
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -313,7 +344,11 @@ def _in_rows(page: Page, mark: str | None, language: str | None) -> Iterator[Sum
             continue
         below_start, below_end = page.lines[index + 1]
         amounts = find_money(page, below_start, below_end, mark, language)
-        if len(amounts) != len(hits) or find_money(page, start, end, mark, language):
+        if find_money(page, start, end, mark, language):
+            continue
+        if len(amounts) != len(hits):
+            # The net sum's label may be of no list: Goods, VAT, Total.
+            yield from _net_and_tax_below(page, index, hits, amounts)
             continue
         for hit, amount in zip(hits, amounts, strict=True):
             kinds = tuple(kind for kind in hit.kinds if kind in _KINDS)
@@ -323,6 +358,27 @@ def _in_rows(page: Page, mark: str | None, language: str | None) -> Iterator[Sum
                 rate=rates[0] if rates else None, base=None, line=index,
                 evidence=page.spans([(hit.start, hit.end), (amount.start, amount.end)]), plain=True,
             )  # fmt: skip
+
+
+def _net_and_tax_below(
+    page: Page, index: int, hits: Sequence[Hit], amounts: Sequence[Money]
+) -> Iterator[SumLine]:
+    """Yield the sums of a row whose columns are a net sum, its tax and, at last, the total."""
+    if not {"total", "total_weak", "amount_due"} & set(hits[-1].kinds):
+        return
+    if not any("tax" in hit.kinds for hit in hits[:-1]):
+        return
+    start, end = page.lines[index + 1]
+    if not amounts or re.search(r"\w", page.folded[start : amounts[0].start]):
+        return
+    total = SumLine(
+        kind="total", label=page.folded[hits[-1].start : hits[-1].end], amount=amounts[-1],
+        rate=None, base=None, line=index, plain=True,
+        evidence=page.spans([page.lines[index], (start, end)]),
+    )  # fmt: skip
+    parts = _of_columns(total, amounts)
+    if parts:
+        yield from (total, *parts)
 
 
 def _pairs(
@@ -357,8 +413,12 @@ def _net_and_tax(
     """Return net sum and tax of a row whose last column is the total: Total 100.00 20.00 120.00."""
     if total.kind not in ("total", "total_weak", "amount_due"):
         return []
-    amounts = [each for each in find_money(page, start, end, mark, language)
-               if each.looks_like_money][-3:]  # fmt: skip
+    return _of_columns(total, find_money(page, start, end, mark, language))
+
+
+def _of_columns(total: SumLine, columns: Sequence[Money]) -> list[SumLine]:
+    """Return the two amounts before a total as its net sum and tax, if they make it."""
+    amounts = [each for each in columns if each.looks_like_money][-3:]
     if len(amounts) != 3 or amounts[-1].start != total.amount.start:
         return []
     net, tax, whole = amounts
@@ -397,8 +457,10 @@ def _read_line(
     if _is_year(page, start, end, amount, language):
         return None
     label = page.folded[start : amounts[0].start]
-    if len(_LEADER.sub(" ", label)) > _MOST_LABEL or not re.search(r"[^\W\d_]", label):
+    if len(_LEADER.sub(" ", label)) > _MOST_LABEL:
         return None
+    if not re.search(r"[^\W\d_]", label):
+        return _bare(index, amounts, label, evidence)
     if not amount.looks_like_money and not (kinds and _only_label(page, start, amounts[0].start)):
         return None
     others = [each for each in amounts[:-1] if each.looks_like_money]
@@ -416,13 +478,29 @@ def _read_line(
         plain=len(amounts) == 1 or (bool(kinds) and kinds != ("other",)),
         says=_said(page, start, amounts[0].start) if kind in _SAYING else frozenset(),
         either="net" in kinds and bool({"total", "total_weak"} & set(kinds)),
+        is_carried=_is_carried(page, start, amounts[0].start),
     )
+
+
+def _bare(index: int, amounts: Sequence[Money], label: str, evidence: str) -> SumLine | None:
+    """Return the sum of a line that has nothing but an amount, as below a drawn line."""
+    if len(amounts) != 1 or not amounts[0].looks_like_money or re.search(r"\d", label):
+        return None
+    return SumLine(
+        kind="bare", label="", amount=amounts[0], rate=None, base=None, line=index,
+        evidence=evidence, plain=True,
+    )  # fmt: skip
 
 
 def _says_net(page: Page, start: int, end: int) -> bool:
     """Return whether the words of a label that is not listed are those of a sum without tax."""
     says = _said(page, start, end)
     return {"excluding", "tax"} <= says or ("net" in says and "tax" not in says)
+
+
+def _is_carried(page: Page, start: int, end: int) -> bool:
+    """Return whether a label says that its amount is of earlier bills."""
+    return "carried" in _said(page, start, end)
 
 
 def _said(page: Page, start: int, end: int) -> frozenset[str]:

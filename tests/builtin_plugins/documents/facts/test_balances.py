@@ -1,5 +1,7 @@
 """The total, net sum and taxes of a text, chosen by all that speaks for them."""
 
+# ruff: noqa: RUF001 - it has words in Russian and Turkish
+
 from __future__ import annotations
 
 from decimal import Decimal
@@ -105,6 +107,59 @@ def test_the_sums_are_the_set_that_fits(text: str, expected: tuple[str, list[str
     assert summary(read(text)) == expected
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "total"),
+    [
+        ("en", "This invoice 96.00\nPrevious balance 48.00\nTotal due 144.00", "96.00"),
+        ("de", "Rechnungsbetrag 96,00\nSaldo Vormonat 48,00\nGesamtsumme 144,00", "96.00"),
+        ("fr", "Cette facture 96,00\nSolde antérieur 48,00\nTotal à régler 144,00", "96.00"),
+        ("nl", "Factuurbedrag 96,00\nVorige factuur 48,00\nTotaal te betalen 144,00", "96.00"),
+        ("it", "Totale bolletta 96,00\nBollette precedenti 48,00\nDa pagare 144,00", "96.00"),
+        ("es", "Importe del recibo 96,00\nDeuda anterior 48,00\nTotal a pagar 144,00", "96.00"),
+        ("pt", "Valor da fatura 96,00\nSaldo anterior 48,00\nTotal a pagar 144,00", "96.00"),
+        ("pl", "Bieżąca faktura 96,00\nZaległość 48,00\nRazem do zapłaty 144,00", "96.00"),
+        ("sv", "Denna faktura 96,00\nTidigare obetalt 48,00\nAtt betala 144,00", "96.00"),
+        ("da", "Denne regning 96,00\nTidligere saldo 48,00\nAt betale 144,00", "96.00"),
+        ("ru", "Начислено 96,00\nДолг на начало 48,00\nИтого к оплате 144,00", "96.00"),
+        ("ru", "Начислено 96,00\nПереплата 48,00\nИтого к оплате 48,00", "96.00"),
+        ("tr", "Fatura tutarı 96,00\nÖnceki borç 48,00\nGenel toplam 144,00", "96.00"),
+    ],
+)
+def test_what_is_owed_from_earlier_bills_is_not_in_the_total(
+    language: str, text: str, total: str
+) -> None:
+    assert value(read(text, language).total) == total
+
+
+@pytest.mark.parametrize(
+    ("text", "total"),
+    [
+        pytest.param("Work 100.00\nVAT 20% 20.00\n£120.00", "120.00", id="net sum and tax"),
+        pytest.param("Hedge £60.00\nWaste £24.00\n£84.00", "84.00", id="lines"),
+        pytest.param("Hedge £60.00\nWaste £24.00\n£90.00", None, id="nothing"),
+    ],
+)
+def test_an_amount_without_a_label_is_the_total_that_the_lines_above_make(
+    text: str, total: str | None
+) -> None:
+    assert value(read(text).total) == total
+
+
+def test_what_is_added_after_the_tax_is_in_the_total() -> None:
+    text = "Subtotal 56.50\nSales tax 8% 4.52\nAmount 61.02\nService 7.00\nTotal 68.02"
+    assert summary(read(text)) == ("56.50", ["4.52"], "68.02")
+
+
+def test_the_label_of_the_net_sum_in_a_row_may_be_of_no_list() -> None:
+    text = "Goods VAT Total\n510.00 102.00 612.00\nAmount payable within 7 days: 596.70"
+    assert summary(read(text)) == ("510.00", ["102.00"], "612.00")
+
+
+def test_the_only_amount_with_a_colon_is_the_total() -> None:
+    assert value(read("Quota corso: 120,00 euro\nScadenza 31/10/2026", "it").total) == "120.00"
+    assert read("From May on the hour costs 120.00 euro").total is None
+
+
 def test_an_amount_without_evidence_is_no_total() -> None:
     assert read("Invoice 17\nCompulsory excess 250.00\n").total is None
 
@@ -141,3 +196,18 @@ def test_a_colon_before_two_digits_is_a_decimal_mark_only_after_three(
 ) -> None:
     page = Page(line, load_labels("sv"))
     assert [str(each.value) for each in find_money(page, 0, len(line), None, "sv")] == amounts
+
+
+@pytest.mark.parametrize(
+    ("language", "line", "amounts"),
+    [
+        ("ru", "Итого: 18 000-00", ["18000.00"]),
+        ("ru", "Тел. 318-00-17", []),
+        ("ru", "оплатить 36 000 руб. 50 коп., в том числе", ["36000.50"]),
+        ("pl", "Razem 120 zł 05 gr", ["120.05"]),
+    ],
+)
+def test_small_coins_are_decimal_places(language: str, line: str, amounts: list[str]) -> None:
+    page = Page(line, load_labels(language))
+    found = find_money(page, 0, len(line), None, language)
+    assert [str(each.value) for each in found if each.looks_like_money] == amounts

@@ -1,5 +1,7 @@
 """The currency of an invoice that prints none."""
 
+# ruff: noqa: RUF001 - it has words in Russian
+
 from __future__ import annotations
 
 import pytest
@@ -23,6 +25,12 @@ from qtforge_builtin_plugins.documents.facts.invoices import find_invoice
         ("CVR-nr. 29 88 10 47", "DKK"),
         ("Wharf Street, Halifax HX3 9AA", "GBP"),
         ("Fort Collins, CO 80524", "USD"),
+        ("MWST 8,1 %", "CHF"),
+        ("TVA 8.1%", "CHF"),
+        ("TVA 20 %", "EUR"),
+        ("IVA 21%", "EUR"),
+        ("VAT @ 20%", "GBP"),
+        ("GSTIN: 27AAAPL1234C1ZV", "INR"),
     ],
 )
 def test_the_numbers_of_a_country_tell_its_currency(text: str, currency: str) -> None:
@@ -30,7 +38,7 @@ def test_the_numbers_of_a_country_tell_its_currency(text: str, currency: str) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["D-48155 Münster", "Total 100,00", "a4 2er Pack", "Order DE20240012", "MWST 8,1 %"]
+    "text", ["D-48155 Münster", "Total 100,00", "a4 2er Pack", "Order DE20240012", "MWST 8,15 %"]
 )
 def test_a_text_without_such_numbers_tells_none(text: str) -> None:
     assert find_home_currency(text) is None
@@ -59,6 +67,7 @@ def test_a_printed_currency_comes_before_that_of_the_country() -> None:
     [
         ("ABN 51 824 753 556\nTotal (inc. GST) $1,320.00", "AUD"),
         ("Total CAD $1,320.00", "CAD"),
+        ("RFC SIB990101AB3\nTotal $1,320.00", "MXN"),
         ("Fort Collins, CO 80524\nTotal $1,320.00", "USD"),
         ("Total $1,320.00", "USD"),
     ],
@@ -70,3 +79,8 @@ def test_the_sign_of_the_dollar_alone_is_that_of_the_code_or_country(
     assert invoice is not None
     assert invoice.total is not None
     assert invoice.total.currency == currency
+
+
+def test_a_word_of_one_language_tells_its_countrys_currency() -> None:
+    assert find_home_currency("В том числе НДС 20%", "ru") == "RUB"
+    assert find_home_currency("УНП 190000001, НДС 20%", "ru") is None
