@@ -38,6 +38,7 @@ __all__ = [
     "place_of",
     "place_of_function",
     "valid_text",
+    "value_text",
 ]
 
 _MAX_TEXT: Final = 10_000  # characters of an error's text
@@ -162,6 +163,24 @@ def clean_text(value: object) -> str:
 def valid_text(text: str) -> str:
     """Return a text in which lone surrogates are written as escapes."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def value_text(value: object, most: int = 80) -> str:
+    r"""Return a value as Python writes it, as a message shows it: valid Unicode, and bounded.
+
+    Args:
+        value: Any value, of plugin code too.
+        most: The characters after which it is cut.
+
+    >>> value_text("a\udcffb"), value_text(int("7" * 100), 3)
+    ("'a\\udcffb'", '777')
+    """
+    try:
+        return valid_text(repr(value)[:most])
+    except BaseException as error:  # of a number with very many digits as well
+        if is_interruption(error):
+            raise
+        return f"a value of type {valid_text(type(value).__name__)}"
 
 
 def describe(error: BaseException) -> str:

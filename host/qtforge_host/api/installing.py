@@ -31,6 +31,7 @@ from qtforge_host.plugins.candidates import (
     canonical_name,
 )
 from qtforge_host.plugins.discovery import scan
+from qtforge_host.plugins.requirements import applies
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.files import write_atomically
 from qtforge_sdk.validation import did_you_mean
@@ -381,11 +382,10 @@ def _needed(lines: Sequence[str], extras: set[str]) -> Iterator[tuple[str, froze
     for line in lines:
         try:
             wanted = Requirement(line)
+            is_needed = any(applies(wanted, extra) for extra in ["", *extras])
         except InvalidRequirement:
             continue
-        if wanted.marker is None or any(
-            wanted.marker.evaluate({"extra": extra}) for extra in ["", *extras]
-        ):
+        if is_needed:
             yield canonicalize_name(wanted.name), frozenset(map(canonicalize_name, wanted.extras))
 
 

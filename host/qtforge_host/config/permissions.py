@@ -10,7 +10,7 @@ from typing import Final
 
 from qtforge_host.config.toml_files import managed_path
 
-__all__ = ["changeable_by_others", "readable_by_others"]
+__all__ = ["changeable_by_others", "others_may_write", "readable_by_others"]
 
 _WRITERS: Final = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -45,10 +45,12 @@ def readable_by_others(path: Path) -> bool:
 
 
 def _others_may_write(path: Path) -> bool:
-    if os.name != "posix":
-        return False
-    status = _status(path)
-    if not status.st_mode:
+    return others_may_write(_status(path))
+
+
+def others_may_write(status: os.stat_result) -> bool:
+    """Return whether other users can change a file or folder, by its status."""
+    if os.name != "posix" or not status.st_mode:
         return False
     return bool(status.st_mode & _WRITERS) or status.st_uid not in (0, os.geteuid())
 

@@ -15,10 +15,11 @@ from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.plugin_check.findings import Finding, Level, attributed, from_status, split_place
 from qtforge_host.plugin_check.job import Answer, Job
 from qtforge_host.plugin_check.subject import Subject
-from qtforge_host.plugin_code import clean_text, place_of_function
+from qtforge_host.plugin_code import clean_text, place_of_function, value_text
 from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate
 from qtforge_host.plugins.load_outcome import Loaded
 from qtforge_host.plugins.loading import PluginLoader
+from qtforge_host.plugins.python_source import parse_source, unparse
 from qtforge_host.workflows.topic_types import members_of
 from qtforge_sdk.conversion import convert, is_untyped
 from qtforge_sdk.errors import ExpressionError, PluginError
@@ -62,8 +63,8 @@ def class_place(subject: Subject, candidate: Candidate) -> tuple[Path | None, in
     for path in subject.sources(candidate):
         first = first or path
         try:
-            tree = ast.parse(path.read_bytes())
-        except (OSError, SyntaxError, ValueError, RecursionError):
+            tree = parse_source(path.read_bytes())
+        except (OSError, SyntaxError):
             continue
         for node in tree.body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
@@ -191,7 +192,7 @@ def _of_literal_answers(method: Callable[..., Any], signature: Signature) -> Ite
         except msgspec.ValidationError as error:
             finding = _finding(
                 method, "error", "operation.answer_type",
-                f"{method.__qualname__} returns {value!r:.40}, and is annotated with"
+                f"{method.__qualname__} returns {value_text(value, 40)}, and is annotated with"
                 f" {inspect.formatannotation(signature.response_type)}",
                 clean_text(error), "return that type, or correct the annotation",
             )  # fmt: skip
@@ -204,7 +205,7 @@ def _of_missing_config(kind: type[Any]) -> Iterator[Finding]:
         if (function.__module__ or "").startswith(("qtforge_sdk", "qtforge_host")):
             continue
         for node, line in _nodes(function):
-            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self.config":
+            if isinstance(node, ast.Attribute) and unparse(node.value) == "self.config":
                 finding = _finding(
                     function, "error", "plugin.no_config",
                     f"{function.__qualname__} uses self.config.{node.attr}, and the class has no"
@@ -220,7 +221,7 @@ def _nodes(function: Callable[..., Any]) -> Iterator[tuple[ast.AST, int]]:
     """Yield the nodes of a function's source, each with its line in the file."""
     try:
         lines, first = inspect.getsourcelines(function)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
+        tree = parse_source(textwrap.dedent("".join(lines)))
     except (OSError, SyntaxError, TypeError):
         return
     for node in ast.walk(tree):

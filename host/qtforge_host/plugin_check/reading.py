@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import email
 import email.message
 import itertools
@@ -19,6 +18,7 @@ from qtforge_host.plugin_check.source_rules import read_source
 from qtforge_host.plugin_check.subject import Subject
 from qtforge_host.plugins.candidates import PLUGIN_GROUP, SDK_DISTRIBUTION, Candidate
 from qtforge_host.plugins.declarations import read_declarations
+from qtforge_host.plugins.python_source import parse_source
 from qtforge_sdk.validation import nearest
 
 __all__ = ["read"]
@@ -124,12 +124,11 @@ def _text(path: Path) -> str:
 
 def _of_source(path: Path, candidate: Candidate) -> tuple[list[Finding], list[Topic]]:
     try:
-        tree = ast.parse(_text(path))
-    except (SyntaxError, ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", None)
+        tree = parse_source(_text(path))
+    except SyntaxError as error:
         finding = Finding(
-            level="error", code="plugin.syntax", file=str(path), line=line,
-            what=f"{path.name} is not Python: {getattr(error, 'msg', error)}",
+            level="error", code="plugin.syntax", file=str(path), line=error.lineno,
+            what=f"{path.name} is not Python: {error.msg}",
             why="the module can't be imported", fix="correct the line",
         )  # fmt: skip
         return [finding], []
@@ -172,8 +171,8 @@ def _of_entry_point(subject: Subject, candidate: Candidate) -> Iterator[Finding]
     if file is None:
         return
     try:
-        facts = read_source(ast.parse(_text(file)))
-    except (SyntaxError, ValueError, RecursionError):
+        facts = read_source(parse_source(_text(file)))
+    except SyntaxError:
         return
     if facts.names is not None and attribute.partition(".")[0] not in facts.names:
         near = nearest(attribute, facts.classes)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from qtforge_host.plugin_check.findings import Finding, Level
+from qtforge_host.plugins.python_source import unparse
 
 __all__ = ["Mention", "SourceFacts", "read_source"]
 
@@ -231,7 +232,7 @@ def _check_awaited(
 ) -> None:
     if not isinstance(call.func, ast.Attribute):
         return
-    owner = ast.unparse(call.func.value)
+    owner = unparse(call.func.value)
     own = owner == "self" and call.func.attr in coroutines
     of_host = call.func.attr in _AWAITED and owner.rpartition(".")[2].lstrip("_") in ("bus", "run")
     if not own and not of_host:
@@ -255,7 +256,7 @@ def _check_answer(function: Function, aliases: Mapping[str, str], facts: SourceF
         fix = "annotate it: -> a Struct, a dataclass or a plain type"
         _add(facts, "advice", "operation.untyped_answer", what, why, fix, function.lineno)
         return
-    text = ast.unparse(wanted)
+    text = unparse(wanted)
     if "None" in text or "Any" in text or "NoReturn" in text or "Never" in text:
         return
     nodes = list(_walk(function))
@@ -273,7 +274,7 @@ def _check_answer(function: Function, aliases: Mapping[str, str], facts: SourceF
 def _mention(node: ast.Call, facts: SourceFacts) -> None:
     if not isinstance(node.func, ast.Attribute) or node.func.attr not in ("request", "publish"):
         return
-    owner = ast.unparse(node.func.value).rpartition(".")[2].lstrip("_")
+    owner = unparse(node.func.value).rpartition(".")[2].lstrip("_")
     at = {"bus": 0, "run": 1}.get(owner)
     if at is None or len(node.args) <= at:
         return

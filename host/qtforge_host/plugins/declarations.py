@@ -18,8 +18,10 @@ from typing import Final
 
 import msgspec
 
+from qtforge_host.plugin_code import valid_text, value_text
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.file_states import FileState
+from qtforge_host.plugins.python_source import parse_source
 from qtforge_sdk.placement import ANY_NODE, ONE_NODE
 
 __all__ = [
@@ -222,13 +224,8 @@ def _find_on_meta_path(name: str, path: Sequence[str] | None) -> ModuleSpec | No
 
 def _parse(text: bytes) -> ast.Module | None:
     try:
-        try:
-            return ast.parse(text)
-        except SystemError:
-            # CPython 3.11 raises it where a garbage collection during the parse runs code that
-            # parses as well, such as the formatting of a traceback for the log.
-            return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):  # the import will report it, with the line
+        return parse_source(text)
+    except SyntaxError:  # the import will report it, with the line
         return None
 
 
@@ -279,11 +276,17 @@ def _declarations(values: Mapping[str, object]) -> Declarations:
         if not isinstance(value, (tuple, list, set, frozenset)) or not all(
             isinstance(item, str) for item in value
         ):
-            return Declarations(problem=f"'{field}' must be a tuple of texts, not {value!r:.80}")
-        texts[field] = tuple(value)
+            shown = value_text(value)
+            return Declarations(problem=f"'{field}' must be a tuple of texts, not {shown}")
+        texts[field] = tuple(map(str.__str__, value))
+        invalid = [item for item in texts[field] if valid_text(item) != item]
+        if invalid:  # it could be neither stored nor shown
+            shown = value_text(invalid[0])
+            return Declarations(problem=f"'{field}' has {shown}, which is no valid Unicode")
     placement = values.get(_PLACEMENT, ANY_NODE)
     if placement != ANY_NODE and placement != ONE_NODE:
-        problem = f"'{_PLACEMENT}' must be '{ANY_NODE}' or '{ONE_NODE}', not {placement!r:.80}"
+        shown = value_text(placement)
+        problem = f"'{_PLACEMENT}' must be '{ANY_NODE}' or '{ONE_NODE}', not {shown}"
         return Declarations(problem=problem)
     return Declarations(
         requires=texts["requires"],

@@ -14,7 +14,7 @@ import msgspec
 
 from qtforge_host.plugins.candidates import Candidate, Status
 from qtforge_host.plugins.declarations import Declarations
-from qtforge_host.plugins.requirements import satisfies
+from qtforge_host.plugins.requirements import applies, satisfies
 
 __all__ = ["DependencyOrder", "resolve_dependencies"]
 
@@ -130,7 +130,7 @@ class _Solver:
         """Resolve a plugin's requirements to other plugins; return a status when one can't be."""
         declared = self._declarations.get(key, Declarations())
         if declared.problem:
-            return _invalid(declared.problem, self._plugins[key])
+            return _invalid(declared.problem, self._plugins[key], "")
         edges = self._edges.setdefault(key, [])
         if not declared.requires:
             return None
@@ -139,10 +139,11 @@ class _Solver:
         for text in declared.requires:
             try:
                 requirement = Requirement(text)
+                is_wanted = applies(requirement)
             except InvalidRequirement as error:
                 reason = f"requires '{text}': {str(error).splitlines()[0]}"
                 return _invalid(reason, self._plugins[key])
-            if requirement.marker is not None and not requirement.marker.evaluate():
+            if not is_wanted:
                 continue
             other = self._by_name.get(requirement.name)
             wanted = f"{requirement.name}{requirement.specifier}"
@@ -244,10 +245,12 @@ def _reaches(edges: Mapping[str, Sequence[str]], start: str, end: str) -> bool:
     return _path(edges, [start], end) is not None
 
 
-def _invalid(reason: str, plugin: Candidate) -> Status:
+def _invalid(
+    reason: str, plugin: Candidate, hint: str = "; a requirement is 'name >= 1.0'"
+) -> Status:
     return Status(
         state="broken",
         code="plugin.invalid_requirement",
         reason=reason,
-        fix=f"tell the author of {plugin.distribution}; a requirement is 'name >= 1.0'",
+        fix=f"tell the author of {plugin.distribution}{hint}",
     )

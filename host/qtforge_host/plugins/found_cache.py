@@ -9,17 +9,20 @@ doubt there is no cache: that costs time, and nothing else.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
+from qtforge_host.config.permissions import others_may_write
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import Candidate, EntryPoint, ScanProblem, Status
 from qtforge_host.plugins.declarations import Declarations
@@ -128,7 +131,7 @@ class FoundCache:
         if self._key is None:
             return None
         try:
-            with self._path.open("rb") as file:
+            with _opened(self._path) as file:
                 head = file.read(len(_head(self._key)))
                 if head != _head(self._key):
                     return None
@@ -179,9 +182,9 @@ class FoundCache:
             candidates=tuple(_stored(each, lines) for each in found.candidates),
             found=msgspec.structs.replace(found, candidates=()),
         )
-        content = _head(self._key) + msgspec.msgpack.encode(document)
-        with contextlib.suppress(OSError):  # the next start looks again
-            write_atomically(self._path, content)
+        # Not written, the next start looks again: the disk may be full, a path may be no UTF-8.
+        with contextlib.suppress(OSError, UnicodeError):
+            write_atomically(self._path, _head(self._key) + msgspec.msgpack.encode(document))
             self._is_kept = True
 
     def _make_key(self, settings: Settings) -> bytes | None:
@@ -250,6 +253,22 @@ class _DoubtError(Exception):
     """It can't be told what is installed without asking others."""
 
 
+def _opened(path: Path) -> BinaryIO:
+    """Open the file to read it, if nobody else can write it: it names code that is executed.
+
+    Raises:
+        OSError: It can't be opened, or others can change it.
+    """
+    # What is no file, such as a pipe, would wait for whoever writes it.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    file = os.fdopen(descriptor, "rb")
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or others_may_write(status):
+        file.close()
+        raise PermissionError(errno.EPERM, "it is no file of this user alone", str(path))
+    return file
+
+
 def _head(key: bytes) -> bytes:
     """Return what the file begins with: what has changed is seen before the rest is read."""
     return b"%d %d\n%b\n" % (_FORMAT, len(key), key)
@@ -257,7 +276,7 @@ def _head(key: bytes) -> bytes:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return path.read_bytes() if path.is_file() else b""
     except OSError:
         return b""
 

@@ -14,8 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
+from qtforge_host.plugin_code import valid_text
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.declarations import ClassSource, find_class
+from qtforge_host.plugins.python_source import expression_text, unparse
 from qtforge_sdk.errors import InvalidTopicError
 from qtforge_sdk.topics import validate_pattern, validate_topic
 
@@ -157,7 +159,7 @@ class _Reader:
             if origin == "Plugin":
                 self._is_plugin = True
             elif not (isinstance(base, ast.Name) and base.id == "object"):
-                text = ast.unparse(base)
+                text = expression_text(base)
                 raise _UnreadError(f"it is derived from {text}, not from qtforge_sdk.Plugin alone")
 
     def _check_module(self) -> None:
@@ -223,7 +225,7 @@ class _Reader:
                 and self._origin(node) in _MARKERS
                 and id(node) not in allowed
             ):
-                raise _UnreadError(f"it uses {ast.unparse(node)} in line {node.lineno}")
+                raise _UnreadError(f"it uses {expression_text(node)} in line {node.lineno}")
 
     def _read_method(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         if self._is_plugin and node.name in _METHODS:
@@ -235,7 +237,7 @@ class _Reader:
             if marker not in _MARKERS:
                 if self._is_harmless(function):
                     continue
-                text = ast.unparse(function)
+                text = expression_text(function)
                 raise _UnreadError(f"its method {node.name} has the decorator {text}")
             if marker == "hookimpl":
                 self._hooks[self._hook_name(node, call)] = None
@@ -275,6 +277,8 @@ class _Reader:
                 text = self._text(keyword.value)
                 if text is None:
                     raise _UnreadError(f"the hook of its method {node.name} is not a literal")
+                if valid_text(text) != text:
+                    raise _UnreadError(f"the hook of its method {node.name} is no valid Unicode")
                 return text
         return node.name
 
@@ -298,7 +302,7 @@ class _Reader:
         return ""
 
     def _is_harmless(self, node: ast.expr) -> bool:
-        text = ast.unparse(node)
+        text = unparse(node)
         name = text.partition(".")[0]
         builtin = text in ("classmethod", "property", "staticmethod")
         if name in self._bound or (name not in self._imported and not builtin):

@@ -21,7 +21,14 @@ if TYPE_CHECKING:  # slow to import; a process that needs no requirement does wi
     from packaging.requirements import Requirement
     from packaging.version import Version
 
-__all__ = ["DistributionChecker", "is_met", "newest_versions", "required_name", "satisfies"]
+__all__ = [
+    "DistributionChecker",
+    "applies",
+    "is_met",
+    "newest_versions",
+    "required_name",
+    "satisfies",
+]
 
 _NO_EXTRA: Final = ""
 
@@ -36,6 +43,27 @@ def satisfies(version: str, requirement: Requirement) -> bool:
         return requirement.specifier.contains(Version(version), prereleases=True)
     except InvalidVersion:
         return False
+
+
+def applies(requirement: Requirement, extra: str = "") -> bool:
+    """Return whether a requirement's marker holds here.
+
+    Args:
+        requirement: The requirement.
+        extra: The extra that is asked for; "" for none.
+
+    Raises:
+        InvalidRequirement: The marker compares what can't be compared.
+    """
+    from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
+    from packaging.requirements import InvalidRequirement
+
+    if requirement.marker is None:
+        return True
+    try:
+        return requirement.marker.evaluate({"extra": extra})
+    except (UndefinedComparison, UndefinedEnvironmentName) as error:
+        raise InvalidRequirement(f"its marker '{requirement.marker}' can't be evaluated") from error
 
 
 def is_met(text: str, versions: Mapping[str, Iterable[str]]) -> bool:
@@ -95,7 +123,7 @@ class _Line:
     Many plugins of one distribution share its lines.
 
     Raises:
-        InvalidRequirement: It is not a requirement.
+        InvalidRequirement: It is not a requirement, or its marker can't be evaluated.
     """
 
     def __init__(self, text: str) -> None:
@@ -103,7 +131,7 @@ class _Line:
 
         self.requirement: Final = Requirement(text)
         self.name: Final = canonical_name(self.requirement.name)
-        self._applies: dict[str, bool] = {}
+        self._applies: dict[str, bool] = {_NO_EXTRA: applies(self.requirement)}
 
     def __str__(self) -> str:
         return f"{self.requirement.name}{self.requirement.specifier}"
@@ -112,8 +140,7 @@ class _Line:
         """Return whether it is required with an extra; "" for none."""
         found = self._applies.get(extra)
         if found is None:
-            marker = self.requirement.marker
-            found = self._applies[extra] = marker is None or marker.evaluate({"extra": extra})
+            found = self._applies[extra] = applies(self.requirement, extra)
         return found
 
 
@@ -142,11 +169,14 @@ class DistributionChecker:
         try:
             Version(candidate.version)
             requirements = [self._parse(line) for line in candidate.requires_dist]
+            return self._check_all(candidate, requirements)
         except InvalidVersion as error:
             return _broken(candidate, "plugin.invalid_metadata", str(error))
         except InvalidRequirement as error:
             reason = f"a Requires-Dist can't be read: {str(error).splitlines()[0]}"
             return _broken(candidate, "plugin.invalid_requirement", reason)
+
+    def _check_all(self, candidate: Candidate, requirements: list[_Line]) -> Status | None:
         plain = [one for one in requirements if one.applies(_NO_EXTRA)]
         for requirement in plain:
             status = self._check_one(candidate, requirement)
