@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nkeys  # type: ignore[import-untyped]
 import pytest
 
 from qtforge_nats.address import parse_address
 from qtforge_sdk.errors import ConfigError
+
+_SEED = nkeys.encode_seed(bytes(range(32)), nkeys.PREFIX_BYTE_USER).decode()
 
 
 @pytest.mark.parametrize(
@@ -19,7 +22,7 @@ from qtforge_sdk.errors import ConfigError
         ("nats://me:p%40ss@bus", ["nats://bus:4222"], {"user": "me", "password": "p@ss"}),
         ("nats://tok%2Fen@bus", ["nats://bus:4222"], {"token": "tok/en"}),
         ("nats://bus?token=tok%2Fen", ["nats://bus:4222"], {"token": "tok/en"}),
-        ("nats://bus?nkey=SUABC", ["nats://bus:4222"], {"nkeys_seed_str": "SUABC"}),
+        (f"nats://bus?nkey={_SEED}", ["nats://bus:4222"], {"nkeys_seed_str": _SEED}),
     ],
 )
 def test_an_address_gives_servers_and_credentials(
@@ -53,6 +56,10 @@ def test_tls_is_used_where_the_scheme_or_a_parameter_says_so() -> None:
         "nats://s3cr3t@bus?prefix=a.>",
         "nats://s3cr3t@bus?color=s3cr3t",
         "nats://s3cr3t@bus?nkey=s3cr3t",
+        "nats://bus?nkey=s3cr3t",
+        f"nats://bus?nkey=s3cr3t{_SEED}",
+        f"nats://bus?nkey={_SEED}s3cr3t",
+        "nats://bus?nkey=s3cr3t%C3%A9",
         "nats://me:s3cr3t@bus?token=s3cr3t",
         "nats://s3cr3t@bus?tls_ca=/nowhere/s.pem",
         "nats://s3cr3t\n@bus\n",

@@ -10,9 +10,11 @@ from pathlib import Path
 import nkeys  # type: ignore[import-untyped]
 import pytest
 import trustme
+from nats.aio.client import Client
 from tests.extensions.nats.nodes import Node, until
 from tests.servers.nats import Nats, NatsUnavailable, running_nats
 
+from qtforge_nats.connection import Connection
 from qtforge_sdk.errors import BusUnavailableError, NodeGoneError, RequestTimeoutError
 from qtforge_sdk.transport import NodeHandler
 
@@ -85,6 +87,7 @@ def test_who_is_not_known_is_not_let_in(server: Nats) -> None:
             node = Node(server.url.replace("nats://", f"nats://{user}"), "worker-1")
             with pytest.raises(BusUnavailableError) as caught:
                 await node.start()
+            assert "user and password" in caught.value.fix
             assert "wrong" not in str(caught.value)
             assert "t0ken" not in str(caught.value)
             await node.transport.close()
@@ -118,4 +121,41 @@ def test_a_connection_is_encrypted_where_the_address_says_so(tmp_path: Path) -> 
         await unknown.transport.close()
 
     with server_with(configuration) as server:
+        asyncio.run(asyncio.wait_for(main(server), 60))
+
+
+def test_nothing_is_sent_in_clear_where_the_address_asks_for_encryption() -> None:
+    """Whoever pretends to be the server says that it requires no TLS, and hopes for a password."""
+    received = b""
+
+    async def pretend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal received
+        writer.write(b'INFO {"version": "2.15.0", "auth_required": true, "max_payload": 1024}\r\n')
+        received += await reader.read(4096)
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(pretend, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            node = Node(f"tls://me:s3cret@127.0.0.1:{port}", "one")
+            with pytest.raises(BusUnavailableError, match="does not require TLS") as caught:
+                await node.start()
+            assert "tls section" in caught.value.fix
+            await node.transport.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+    assert received == b""
+
+
+def test_a_connection_that_was_not_checked_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another nats-py may not ask `Connection` before it sends."""
+    monkeypatch.setattr(Connection, "_connect_command", Client._connect_command)
+
+    async def main(server: Nats) -> None:
+        node = Node(server.url, "one")
+        with pytest.raises(BusUnavailableError, match="not known whether"):
+            await node.start()
+        await node.transport.close()
+
+    with server_with("") as server:
         asyncio.run(asyncio.wait_for(main(server), 60))

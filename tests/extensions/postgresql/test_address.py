@@ -50,6 +50,11 @@ def test_the_schema_is_no_parameter_of_libpq() -> None:
         "postgresql://ada:p/s3cret@db/runs",
         "postgresql://ada:p@s3cret@db:x/runs",
         "postgresql://ada:s3cret@db/runs?no_such_parameter=1",
+        "postgresql://ada:s3cret@db:s3cret/runs",
+        "postgresql://ada:s3cret@db:5432,other:65536/runs",
+        "postgresql://ada:s3cret@db/runs?sslmode=s3cret",
+        "postgresql://ada:s3cret@db/runs?connect_timeout=s3cret",
+        "postgresql://ada:s3cret@db/runs?target_session_attrs=s3cret",
         "postgresql://ada:s3cret@db/runs?schema=",
         "postgresql://ada:s3cret@db/runs?schema=a%22b",
         "postgresql://ada:s3cret@db/runs?schema=pg_catalog",
@@ -66,9 +71,9 @@ def test_what_is_no_address_is_refused_without_repeating_it(tmp_path: Path, url:
 
 def test_no_error_of_the_server_shows_the_password(postgresql: PostgreSQL, tmp_path: Path) -> None:
     wrong = "wr0ng/p@ss"
-    for server, why in (
-        (postgresql, "password authentication failed"),
-        (dataclasses.replace(postgresql, port=1), "refused"),
+    for server, why, fix in (
+        (postgresql, "password authentication failed", "user and password of the address"),
+        (dataclasses.replace(postgresql, port=1), "refused", "the server runs"),
     ):
         settings = JournalSettings(directory=tmp_path, url=server.url("wr0ng%2Fp%40ss"))
         for attempt in (initialize(settings), make_postgresql_journal(settings).open()):
@@ -76,6 +81,32 @@ def test_no_error_of_the_server_shows_the_password(postgresql: PostgreSQL, tmp_p
                 asyncio.run(attempt)
             assert f"127.0.0.1:{server.port}/postgres" in str(caught.value)
             assert wrong not in str(caught.value)
+            assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("password", "database", "query", "fix"),
+    [
+        ("", "postgres", "", "has no password"),
+        (None, "no_such", "", "database of the address"),
+        (None, "postgres", "sslmode=require", "check sslmode of the address, and ssl"),
+        (None, "postgres", "sslmode=verify-full&sslrootcert=/nowhere", "sslmode of the address"),
+        (None, "postgres", "gssencmode=maybe", "correct that parameter"),
+    ],
+)
+def test_what_is_wrong_with_the_address_is_not_said_of_the_server(
+    postgresql: PostgreSQL,
+    tmp_path: Path,
+    password: str | None,
+    database: str,
+    query: str,
+    fix: str,
+) -> None:
+    url = f"{postgresql.url(password, database=database)}?{query}"
+    settings = JournalSettings(directory=tmp_path, url=url)
+    with pytest.raises(JournalUnavailableError) as caught:
+        asyncio.run(make_postgresql_journal(settings).open())
+    assert fix in caught.value.fix
 
 
 def test_a_password_is_concealed_in_every_form() -> None:

@@ -45,10 +45,8 @@ def test_a_database_without_tables_is_refused_with_the_command_that_makes_them(
     settings = JournalSettings(directory=tmp_path, url=f"{postgresql.url()}?schema=nothing_here")
     with pytest.raises(JournalNotReadyError) as caught:
         asyncio.run(opened(settings))
-    assert caught.value.fix == (
-        f"qtforge-host journal init postgresql://127.0.0.1:{postgresql.port}/postgres"
-        "?schema=nothing_here"
-    )
+    # The address is shown without user and password, so a command with it would not work.
+    assert caught.value.fix.startswith("qtforge-host journal init URL, with the same address")
     assert caught.value.retryable is False
 
 

@@ -8,6 +8,8 @@ import urllib.parse
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import nkeys  # type: ignore[import-untyped]
+
 from qtforge_sdk.errors import ConfigError
 
 __all__ = ["Address", "parse_address"]
@@ -102,10 +104,21 @@ def _credentials(user: str, parameters: dict[str, str]) -> dict[str, Any]:
     if "token" in parameters:
         options["token"] = parameters["token"]
     if "nkey" in parameters:
+        _check_seed(parameters["nkey"])
         options["nkeys_seed_str"] = parameters["nkey"]
     if len({"user", "token", "nkeys_seed_str"} & set(options)) > 1:
         raise _invalid("it has more than one of user and password, token, and nkey")
     return options
+
+
+def _check_seed(seed: str) -> None:
+    try:
+        nkeys.from_seed(bytearray(seed, "ascii"))
+    except (ValueError, nkeys.NkeysError):
+        # Not as its cause: it may repeat the seed.
+        raise _invalid(
+            "nkey is not the seed of an NKey, which begins with SU and has 58 letters and digits"
+        ) from None
 
 
 def _place(text: str) -> str:

@@ -19,6 +19,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from qtforge_nats.address import Address, parse_address
+from qtforge_nats.connection import Connection, connection_fix
 from qtforge_nats.peers import Announcement, Beat, Peers
 from qtforge_nats.subjects import Subjects
 from qtforge_sdk.errors import (
@@ -172,7 +173,7 @@ class NatsTransport:
 
     async def open(self, receiver: TransportReceiver) -> None:
         """Connect; see `qtforge_sdk.transport.Transport.open`."""
-        client = Client()
+        client = Connection()
         try:
             async with asyncio.timeout(_CONNECT_S):
                 await client.connect(
@@ -191,6 +192,7 @@ class NatsTransport:
                     closed_cb=self._disconnected,
                     **self._address.options,
                 )
+            client.check_encryption()
         except (OSError, TimeoutError, ValueError, nats.errors.Error) as error:
             of_attempt = (TimeoutError, nats.errors.NoServersError)
             why = self._trouble if isinstance(error, of_attempt) else _text(error)
@@ -198,7 +200,7 @@ class NatsTransport:
                 await client.close()
             self._trouble = "it did not answer" if why == "it is not open" else why
             raise BusUnavailableError(
-                self._address.shown, self._trouble, "start the server, or correct [host] bus"
+                self._address.shown, self._trouble, connection_fix(self._trouble)
             ) from None
         client.options["max_reconnect_attempts"] = -1  # from here on it never gives up
         self._client, self._receiver, self._trouble = client, receiver, "it is not connected"
@@ -584,7 +586,7 @@ class NatsTransport:
         return client
 
     def _unavailable(self, why: str) -> BusUnavailableError:
-        return BusUnavailableError(self._address.shown, why, "start the server")
+        return BusUnavailableError(self._address.shown, why, connection_fix(why))
 
     def _limit_bytes(self) -> int:
         return 0 if self._client is None else self._client.max_payload - _ROOM_BYTES

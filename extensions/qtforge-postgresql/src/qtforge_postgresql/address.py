@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import urllib.parse
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import psycopg
@@ -12,12 +13,25 @@ from psycopg.conninfo import conninfo_to_dict
 
 from qtforge_sdk.errors import ConfigError
 
-__all__ = ["Address", "parse_address"]
+__all__ = ["EXAMPLE", "Address", "parse_address"]
 
 _SCHEMA: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
-_EXAMPLE: Final = "give one such as postgresql://USER:${secret.NAME}@HOST/DATABASE"
+EXAMPLE: Final = "postgresql://USER:${secret.NAME}@HOST/DATABASE"
+"""An address, as errors show it."""
+
+_GIVE: Final = f"give one such as {EXAMPLE}"
 _DEFAULT_SCHEMA: Final = "qtforge"
 _HIDDEN: Final = "***"
+_LAST_PORT: Final = 65_535
+# Of libpq.
+_WORDS: Final = MappingProxyType(
+    {
+        "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+        "target_session_attrs": (
+            "any", "read-only", "standby", "prefer-standby", "primary", "read-write",
+        ),
+    }
+)  # fmt: skip
 _SHORTEST: Final = 3  # a shorter password would hide letters of the text itself
 
 
@@ -57,7 +71,7 @@ def parse_address(url: str) -> Address:
     """
     base, _, query = url.partition("?")
     if base.partition("://")[0] not in ("postgresql", "postgres"):
-        raise ConfigError("journal", "the address of PostgreSQL does not begin so", _EXAMPLE)
+        raise ConfigError("journal", "the address of PostgreSQL does not begin so", _GIVE)
     schema, kept = _DEFAULT_SCHEMA, []
     for name, value in urllib.parse.parse_qsl(query, keep_blank_values=True):
         if name == "schema":
@@ -81,14 +95,31 @@ def parse_address(url: str) -> Address:
     if authority.count("@") > 1 or "@" in path:
         raise _unreadable()
     parameters = {name: str(value) for name, value in found.items() if value is not None}
+    _check(parameters)
     return Address(parameters=parameters, schema=schema, shown=_shown(parameters, schema))
+
+
+def _check(parameters: dict[str, str]) -> None:
+    """Check what libpq would refuse with each connection, as if the server were away."""
+    for port in filter(None, parameters.get("port", "").split(",")):
+        if not (port.isascii() and port.isdecimal() and 0 < int(port) <= _LAST_PORT):
+            raise ConfigError("journal", "a port of the address is not one", _GIVE)
+    if re.fullmatch(r"-?[0-9]{1,9}", parameters.get("connect_timeout", "0")) is None:
+        raise ConfigError("journal", "connect_timeout of the address is no number", _GIVE)
+    for name, known in _WORDS.items():
+        if parameters.get(name, known[0]) not in known:
+            raise ConfigError(
+                "journal",
+                f"{name} of the address is not one of {', '.join(known)}",
+                f"give one such as postgresql://HOST/DATABASE?{name}={known[-1]}",
+            )
 
 
 def _unreadable() -> ConfigError:
     return ConfigError(
         "journal",
         "the address of PostgreSQL can't be read",
-        f"{_EXAMPLE}, and write special characters of a password as %XX",
+        f"{_GIVE}, and write special characters of a password as %XX",
     )
 
 

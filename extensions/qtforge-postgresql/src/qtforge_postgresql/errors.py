@@ -14,7 +14,7 @@ from typing import Final
 
 import psycopg
 
-from qtforge_postgresql.address import Address
+from qtforge_postgresql.address import EXAMPLE, Address
 from qtforge_sdk.errors import StorageError
 from qtforge_sdk.journal_errors import JournalUnavailableError
 
@@ -40,12 +40,27 @@ _PASSING: Final = (
     psycopg.errors.InvalidSqlStatementName,  # a pooler gave the transaction another session
     psycopg.errors.DuplicatePreparedStatement,
 )
+_ROOM: Final = "raise max_connections, or put pgbouncer before it"
 _FIXES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (psycopg.errors.DiskFull, "make room on the disk of the server"),
-    (psycopg.errors.TooManyConnections, "raise max_connections, or put pgbouncer before it"),
+    (psycopg.errors.TooManyConnections, _ROOM),
     (psycopg.errors.InvalidPassword, "check user and password of the address"),
     (psycopg.errors.InvalidAuthorizationSpecification, "check the user of the address"),
     (psycopg.errors.InsufficientPrivilege, "grant the user the tables of the schema"),
+)
+
+
+# A refused connection has no code: libpq says in words alone why.
+_REFUSALS: Final = (
+    ("no password supplied", "the address has no password; it is given as in " + EXAMPLE),
+    ("password authentication failed", "check user and password of the address"),
+    ("certificate", "check sslmode, sslrootcert, sslcert and sslkey of the address"),
+    ("does not support ssl", "check sslmode of the address, and ssl of the server"),
+    ("pg_hba.conf", "check user, database and sslmode of the address, and that file of the server"),
+    ("too many", _ROOM),
+    ("connection slots", _ROOM),
+    ("does not exist", "check user and database of the address"),
+    ("connection is bad: invalid", "correct that parameter of the address"),
 )
 
 
@@ -82,6 +97,15 @@ class JournalFailedError(StorageError):
         self.where = where
 
 
+def _connection_fix(error: Exception) -> str:
+    if isinstance(error, psycopg.Error) and error.sqlstate is None:
+        said = str(error).lower()
+        for part, fix in _REFUSALS:
+            if part in said:
+                return fix
+    return "check that the server runs and can be reached from here"
+
+
 def is_passing(error: Exception) -> bool:
     """Return whether the same statements may succeed in a moment, perhaps on another connection."""
     return isinstance(error, (*CONNECTION_ERRORS, *_PASSING))
@@ -95,7 +119,7 @@ def storage_error(address: Address, error: Exception) -> StorageError:
     if isinstance(error, StorageError):
         return error
     if is_passing(error):
-        fix = fix or "check that the server runs and can be reached from here"
+        fix = fix or _connection_fix(error)
         found = JournalUnavailableError(address.shown, why, fix)
     else:
         found = JournalFailedError(address.shown, why, fix or "look into the server's log")

@@ -353,7 +353,8 @@ def verify(session: Session, address: Address) -> None:
         psycopg.Error: The server can't be reached.
         JournalNotReadyError: It has none, older or newer ones, or those of another server.
     """
-    init = f"qtforge-host journal init {address.shown}"
+    # Not with the address: it is shown without the user and the password.
+    init = "qtforge-host journal init URL, with the same address; without one, the configured one"
     try:
         row = session.row(_STATE)
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
