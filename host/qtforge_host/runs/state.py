@@ -301,6 +301,7 @@ class RunState:
                 self.handled.add(record.message_id)
             case RunReset():
                 self._reset(record)
+                self._status(record)
             case _:
                 self._status(record)
 
@@ -438,7 +439,7 @@ class RunState:
         )
         self.timed_from = self.reset_at = record.at
         self.handled.update(record.handled)
-        self.finished = None
+        self.finished = self.finished_at = None
 
     def _status(self, record: Record) -> None:
         """Add a record that does little more than change the status."""

@@ -15,6 +15,7 @@ from qtforge_sdk.records import (
     RunFinished,
     RunPaused,
     RunQueued,
+    RunReset,
     RunResumed,
     RunStarted,
     RunWaiting,
@@ -103,6 +104,7 @@ STATUS_AFTER: Final[Mapping[type, Callable[[Any], str]]] = MappingProxyType(
         RunStarted: lambda record: "running" if record.queue is None else "queued",
         RunResumed: lambda record: "running",
         RunQueued: lambda record: "queued",
+        RunReset: lambda record: "running",  # at once: any process continues it if this one dies
         RunPaused: lambda record: "paused",
         RunWaiting: lambda record: "waiting",
         RunBlocked: lambda record: "blocked",

@@ -324,3 +324,27 @@ def test_a_fork_leaves_out_what_had_been_rewound() -> None:
     first, copies = forked(records, "new", {}, at=LATER, stage="two")
     assert [getattr(each, "data", "skipped") for each in copies] == [2, "skipped"]
     assert list(RunState.from_records("new", [first, *copies]).steps) == ["one", "s"]
+
+
+@pytest.mark.parametrize("dies_at", ["the reset", "its end"])
+def test_a_run_whose_process_dies_just_after_the_reset_is_executed_by_another(
+    play: Any, dies_at: str
+) -> None:
+    async def work(run: Run) -> str:
+        await run.request("one", "do.ok", {})
+        return "done"
+
+    async def case(lab: Any) -> None:
+        lab.desk.failures["one"] = 1
+        run_id = (await lab.engine.execute(lab.script(work), {})).run_id
+        if dies_at == "the reset":  # so that the run is not released
+            await lab.start(lambda it: isinstance(it, RunReset), after=True)
+            await lab.dies(reset_run(lab.mortal, run_id, at=LATER))
+        else:
+            await reset_run(lab.journal, run_id, at=LATER)
+        await lab.start()
+        assert (await lab.journal.summary(run_id)).status == "running"
+        async with lab.dispatching():
+            await lab.has(run_id, "succeeded")
+
+    play(case)

@@ -308,14 +308,19 @@ async def _execute(
                 try:
                     if before is not None:
                         await before(run_id)
-                    run = await client.execute(
-                        run_id,
-                        listener=display,
-                        versions=versions,
-                        note=note,
-                        unpause=not every,
-                        on_queued=say_queued,
-                    )
+                    try:
+                        run = await client.execute(
+                            run_id,
+                            listener=display,
+                            versions=versions,
+                            note=note,
+                            unpause=not every,
+                            on_queued=say_queued,
+                        )
+                    except RunOwnedError:
+                        if before is None:
+                            raise
+                        run = await client.wait(run_id)  # it is open: `serve` was quicker
                 except RunOwnedError:
                     if not every:  # another process was quicker, which is as good
                         raise
