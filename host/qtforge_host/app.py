@@ -573,6 +573,7 @@ class Host:
             policies.health.is_usable,
             self._parts.forget_breaker,
             self.placements,
+            self._parts.secrets.mask,
         )
         if self._answering is not None:
             policies.health.start()

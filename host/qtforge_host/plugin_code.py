@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import qtforge_sdk
 from qtforge_sdk.errors import QtForgeError
+from qtforge_sdk.records import MOST_TRACEBACK
 
 __all__ = [
     "NO_AUTHOR",
@@ -37,6 +38,7 @@ __all__ = [
     "is_sound",
     "place_of",
     "place_of_function",
+    "traceback_of",
     "valid_text",
     "value_text",
 ]
@@ -44,6 +46,8 @@ __all__ = [
 _MAX_TEXT: Final = 10_000  # characters of an error's text
 _ON_SIGINT: Final = "_on_sigint"  # the function of `asyncio.Runner` that raises at Ctrl-C
 _REFUSED: Final = (StopIteration, KeyboardInterrupt, SystemExit, GeneratorExit)  # by futures
+_MOST_FRAMES: Final = 100  # of a traceback, the innermost
+_CUT_NOTE: Final = 40  # characters of the line that says what was left out
 _MAX_LEAVES: Final = 3  # exceptions of a group that are named
 _HOST_FOLDER: Final = os.path.dirname(__file__) + os.sep
 _LIBRARY_FOLDERS: Final = (os.path.dirname(os.__file__) + os.sep, "<frozen ")
@@ -271,6 +275,46 @@ def place_of(error: BaseException, owner: object = None) -> str:
     return found[min(found)] if found else ""
 
 
+def traceback_of(error: BaseException) -> str | None:
+    """Return the traceback of a failure of plugin code, from that code on; None where it is none.
+
+    It has at most `MOST_TRACEBACK` characters: the beginning and the end of a longer one.
+
+    Args:
+        error: What the plugin's code raised.
+    """
+    try:
+        found = traceback.TracebackException.from_exception(error, limit=-_MOST_FRAMES)
+        if not _leave_own(found):
+            return None
+        return _cut(valid_text("".join(found.format())))
+    except BaseException as failure:  # a plugin's exception may raise when it is read
+        if is_interruption(failure):
+            raise
+        return f"its traceback can't be read: {type(failure).__name__}"
+
+
+def _leave_own(found: traceback.TracebackException) -> bool:
+    """Leave out the frames before the plugin's first; return whether it has any, or its causes."""
+    stack = found.stack
+    first = next((number for number, each in enumerate(stack) if _is_own_file(each.filename)), None)
+    if first is not None:
+        del stack[:first]
+        return True
+    causes = (found.__cause__, None if found.__suppress_context__ else found.__context__)
+    inner = [each for each in (*causes, *(found.exceptions or ())) if each is not None]
+    return sum(map(_leave_own, inner)) > 0  # each of them, also after the first
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MOST_TRACEBACK:
+        return text
+    end = MOST_TRACEBACK * 2 // 3
+    begin = MOST_TRACEBACK - end - _CUT_NOTE
+    left_out = len(text) - begin - end
+    return f"{text[:begin]}\n... {left_out:,} characters ...\n{text[-end:]}"
+
+
 def place_of_function(function: object) -> str:
     """Return ``file:line`` where a function is defined, or ""."""
     try:
@@ -283,10 +327,13 @@ def place_of_function(function: object) -> str:
 
 def is_own_code(code: CodeType) -> bool:
     """Return whether code is neither the host's, nor the SDK's, nor Python's own."""
-    file = code.co_filename
+    return _is_own_file(code.co_filename)
+
+
+def _is_own_file(file: str) -> bool:
     if file.startswith((_HOST_FOLDER, _SDK_FOLDER)):
         return False
-    return _is_installed(code) or not file.startswith(_LIBRARY_FOLDERS)
+    return _is_in_packages(file) or not file.startswith(_LIBRARY_FOLDERS)
 
 
 def is_host_code(code: CodeType) -> bool:
@@ -314,7 +361,11 @@ def discard_awaitable(value: object) -> bool:
 
 
 def _is_installed(code: CodeType) -> bool:
-    return any(part in code.co_filename for part in _INSTALLED)
+    return _is_in_packages(code.co_filename)
+
+
+def _is_in_packages(file: str) -> bool:
+    return any(part in file for part in _INSTALLED)
 
 
 def _text(value: object) -> str:

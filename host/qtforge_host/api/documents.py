@@ -18,6 +18,7 @@ from qtforge_sdk.errors import HandlerFailedError, QtForgeError
 
 if TYPE_CHECKING:  # a listing of plugins does without the records of runs
     from qtforge_sdk import ErrorInfo
+    from qtforge_sdk.records import StartedBy
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -101,6 +102,7 @@ __all__ = [
     "Workflows",
     "error_document",
     "run_error",
+    "run_origin",
 ]
 
 SCHEMA_VERSION: Final = 1
@@ -134,7 +136,8 @@ class ErrorDocument(Versioned, frozen=True, kw_only=True):
 class RunError(Part, frozen=True, kw_only=True):
     """Why a run or a stage failed.
 
-    ``place`` is ``file:line`` of the plugin's code that raised what it should not have.
+    ``place`` is ``file:line`` of the plugin's code that raised what it should not have, and
+    ``traceback`` how it came there; that of a step is with the step.
     """
 
     code: str
@@ -144,6 +147,7 @@ class RunError(Part, frozen=True, kw_only=True):
     plugin_version: str | None
     fix: str | None
     place: str | None
+    traceback: str | None
 
 
 class AcceptedEvent(Part, frozen=True, kw_only=True):
@@ -216,7 +220,7 @@ class HistoryEntry(Part, frozen=True, kw_only=True):
     """A record of a run in words.
 
     ``after_s`` is seconds since the run's start; it never decreases, also where the clock was set
-    back, which ``at`` shows.
+    back, which ``at`` shows. ``traceback`` is that of a failed attempt.
     """
 
     at: datetime.datetime
@@ -225,6 +229,7 @@ class HistoryEntry(Part, frozen=True, kw_only=True):
     step: str | None
     text: str
     fix: str | None
+    traceback: str | None
 
 
 class RunOrigin(Part, frozen=True, kw_only=True):
@@ -294,6 +299,9 @@ class RunRow(Part, frozen=True, kw_only=True):
     kind: str
     title: str
     tags: dict[str, str]
+    started_by: RunOrigin | None
+    error_code: str | None
+    error_plugin: str | None
     status: str
     started_at: datetime.datetime
     finished_at: datetime.datetime | None
@@ -1143,6 +1151,13 @@ def error_document(error: QtForgeError) -> ErrorDocument:
     return ErrorDocument(error=facts)
 
 
+def run_origin(by: StartedBy | None, parent: str | None) -> RunOrigin | None:
+    """Return what started a run; None where an earlier version did not record it."""
+    if by is not None:
+        return RunOrigin(kind=by.kind, name=by.name)
+    return None if parent is None else RunOrigin(kind="run", name=parent)
+
+
 def run_error(error: ErrorInfo | None) -> RunError | None:
     """Return a run's or a stage's error as documents have it."""
     if error is None:
@@ -1155,4 +1170,5 @@ def run_error(error: ErrorInfo | None) -> RunError | None:
         plugin_version=error.plugin_version,
         fix=error.fix,
         place=error.place,
+        traceback=error.traceback,
     )

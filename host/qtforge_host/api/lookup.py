@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from qtforge_host.api.documents import RunList, RunRow
+from qtforge_host.api.documents import RunList, RunRow, run_origin
 from qtforge_host.api.errors import NotFoundError
 from qtforge_host.config.secrets import SecretStore
 from qtforge_host.config.settings import Settings
@@ -140,6 +140,9 @@ def run_row(run: RunSummary) -> RunRow:
         parent=run.parent,
         title=run.title,
         tags=dict(run.tags),
+        started_by=run_origin(run.started_by, run.parent),
+        error_code=run.error_code,
+        error_plugin=run.error_plugin,
         schedule=run.schedule,
         pool=run.pool,
         priority=run.priority,

@@ -19,12 +19,14 @@ from qtforge_host.api.documents import (
     Timer,
     WatchedRun,
     run_error,
+    run_origin,
 )
 from qtforge_host.api.lookup import shown_status
 from qtforge_host.api.timeline import moves, timeline
+from qtforge_host.runs import run_keys
 from qtforge_host.runs.accepted_events import Offer, offers_of
 from qtforge_host.runs.state import RunState
-from qtforge_sdk import Document, ErrorInfo, Record, StepResult
+from qtforge_sdk import ErrorInfo, Record, StepResult
 from qtforge_sdk.conversion import to_json, to_plain
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.run_status import RESTING
@@ -92,6 +94,11 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     def error(self) -> ErrorInfo | None:
         """Why it failed, is paused or is blocked, or None."""
         return self.state.error
+
+    @property
+    def origin(self) -> RunOrigin | None:
+        """What started it; None where an earlier version did not record it."""
+        return _origin(self.state)
 
     @property
     def ended(self) -> bool:
@@ -199,10 +206,7 @@ async def look(
 
 def document_name(state: RunState) -> str:
     """Return the name of the document that a run is about, or ""."""
-    given = state.input.get("document") if isinstance(state.input, Mapping) else None
-    if isinstance(given, Document):
-        return given.name
-    return str(given.get("name", "")) if isinstance(given, Mapping) else ""
+    return run_keys.document_name(state.input)
 
 
 def run_outcome(
@@ -239,11 +243,7 @@ def run_outcome(
 def _origin(state: RunState) -> RunOrigin | None:
     """Return what started a run; None where an earlier version did not record it."""
     started = state.started
-    if started is None or (started.started_by is None and started.parent is None):
-        return None
-    if started.started_by is not None:
-        return RunOrigin(kind=started.started_by.kind, name=started.started_by.name)
-    return RunOrigin(kind="run", name=started.parent or "")
+    return None if started is None else run_origin(started.started_by, started.parent)
 
 
 def machine_document(state: RunState, offers: Sequence[Offer]) -> MachineDocument | None:

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from qtforge_host.api.documents import HistoryEntry, PathEntry
+from qtforge_host.api.documents import HistoryEntry, PathEntry, RunOrigin
 from qtforge_host.runs.checkpoints import RESTORED, TIMER
 from qtforge_sdk import ErrorInfo, Record
 from qtforge_sdk.records import (
@@ -36,7 +36,7 @@ from qtforge_sdk.records import (
     TimerSet,
 )
 
-__all__ = ["move_of", "move_text", "moves", "timeline"]
+__all__ = ["move_of", "move_text", "moves", "started_text", "timeline"]
 
 _REFUSED: Final = "policy.breaker_open"  # the plugin was not called
 _SET_BACK: Final = datetime.timedelta(seconds=1)  # less is between two processes or threads
@@ -78,6 +78,7 @@ def timeline(
             step=getattr(record, "step", None),
             text=text,
             fix=error.fix if isinstance(error, ErrorInfo) else None,
+            traceback=error.traceback if isinstance(error, ErrorInfo) else None,
         )
 
 
@@ -219,9 +220,11 @@ def _of_state(record: CheckpointSaved, when: TimeText) -> str:
     return f"{'waits' if record.accepts or record.timers else 'ends'} in {record.label}"
 
 
-def started_text(by: StartedBy) -> str:
+def started_text(by: StartedBy | RunOrigin) -> str:
     """Return what started a run, in words."""
     match by.kind:
+        case "run":
+            return f"by the run {by.name}"
         case "schedule":
             return f"by the schedule {by.name}"
         case "event":

@@ -367,7 +367,7 @@ def failed(
         why = clean_text(error)
     if not isinstance(error, QtForgeError):
         fix = f"it is a fault of {plugin} {version}: report what --debug shows to its author"
-    return HandlerFailedError(
+    failure = HandlerFailedError(
         topic,
         plugin,
         version,
@@ -378,6 +378,9 @@ def failed(
         retry_after_s=said.retry_after_s,
         place=place,
     )
+    if isinstance(error, WorkerFailedError):
+        failure.traceback = mask(error.worker_traceback)
+    return failure
 
 
 def _type_name(annotation: Any) -> str:

@@ -52,11 +52,13 @@ class WorkerFailedError(Exception):
     Args:
         text: What was raised.
         place: ``file:line`` of the plugin's code, or "".
+        worker_traceback: The traceback in the worker.
     """
 
-    def __init__(self, text: str, place: str = "") -> None:
+    def __init__(self, text: str, place: str = "", worker_traceback: str = "") -> None:
         super().__init__(text)
         self.place = place
+        self.worker_traceback = worker_traceback
 
 
 class _MemoryExceededError(OperationError):
@@ -359,6 +361,6 @@ def _raised(failure: Failure) -> Exception:
             retryable=failure.retryable,
             retry_after_s=failure.retry_after_s,
         )
-    error = WorkerFailedError(failure.what, failure.place)
+    error = WorkerFailedError(failure.what, failure.place, failure.traceback)
     error.add_note(failure.traceback)
     return error

@@ -24,7 +24,7 @@ import msgspec
 
 from qtforge_host.bus import process_tree
 from qtforge_host.bus.frames import HEADER, Answer, Call, Failure, Hello, Progress, frame, length_of
-from qtforge_host.plugin_code import clean_text, description_of, place_of
+from qtforge_host.plugin_code import clean_text, description_of, place_of, traceback_of
 from qtforge_sdk import OperationContext
 from qtforge_sdk.conversion import check_keys, convert, to_plain
 from qtforge_sdk.errors import QtForgeError
@@ -166,7 +166,7 @@ def _detach(descriptor: int) -> None:
 
 def _traceback(error: BaseException) -> str:
     try:
-        return clean_text("".join(traceback.format_exception(error)))
+        return traceback_of(error) or clean_text("".join(traceback.format_exception(error)))
     except BaseException as second:  # noqa: BLE001 - its text fails
         return f"no traceback: {type(second).__name__}"
 

@@ -59,7 +59,7 @@ def run_lines(
     about = "  ".join(filter(None, (run.workflow, document_name(run), took)))
     degraded = ", degraded" if run.degraded else ""
     lines = [f"{state(status or run.status)}{degraded}  {about}  run {run.run_id}"]
-    if run.title:
+    if run.title and run.title != document_name(run):
         lines.append(f"  {run.title}")
     shown = run.tags if tags is None else tags
     if shown:

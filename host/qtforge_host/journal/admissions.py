@@ -35,8 +35,8 @@ __all__ = [
     "tag",
 ]
 
-_SET_KEYS: Final = """UPDATE runs SET title = ?, schedule = ?, place = ?, places = ?,
-    unique_key = ?, tags = ? WHERE run_id = ? RETURNING key"""
+_SET_KEYS: Final = """UPDATE runs SET place = ?, places = ?, unique_key = ?, tags = ?
+    WHERE run_id = ? RETURNING key"""
 _SET_TAGS: Final = "UPDATE runs SET tags = ? WHERE key = ?"
 _TAGS: Final = "SELECT key, tags FROM runs WHERE run_id = ?"
 DROP_TAGS: Final = """DELETE FROM tags WHERE (name, value, started_at, run) IN

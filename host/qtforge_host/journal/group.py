@@ -34,7 +34,8 @@ _HAS_RUN: Final = "SELECT 1 FROM runs WHERE run_id = ?"
 _LAST: Final = "SELECT max(position) FROM records WHERE run = ?"
 _SET_STATUS: Final = """UPDATE runs SET status = new.value ->> 1, finished_at = new.value ->> 2,
     owner = CASE WHEN new.value ->> 2 IS NULL THEN owner END,
-    holds = CASE WHEN new.value ->> 2 IS NULL THEN holds ELSE 0 END
+    holds = CASE WHEN new.value ->> 2 IS NULL THEN holds ELSE 0 END,
+    error_code = new.value ->> 3, error_plugin = new.value ->> 4
     FROM json_each(?) AS new WHERE runs.key = new.value ->> 0"""
 
 
@@ -243,7 +244,7 @@ class GroupCommit:
     def _append(self, waiting: Sequence[tuple[int, Append]], outcomes: list[Any]) -> None:
         epochs = self._epochs({job.ownership.key for _, job in waiting})
         rows: list[int | bytes] = []
-        statuses: dict[int, tuple[int, str, int | None]] = {}  # the last one of each run
+        statuses: dict[int, Sequence[str | int | None]] = {}  # the last one of each run
         ended: list[int] = []
         checkpoints: list[tuple[int, int, CheckpointRow]] = []
         answered: list[tuple[int, str]] = []
@@ -262,7 +263,7 @@ class GroupCommit:
             for position, entry in self._number(key, job.entries):
                 rows += (key, position, entry.checksum, entry.payload)
             if job.status is not None and not self._has_status(job):
-                statuses[key] = (key, job.status.status, job.status.finished_at_us)
+                statuses[key] = (key, *msgspec.structs.astuple(job.status))
                 if job.status.finished_at_us is not None:
                     # For the rest of the group the run has no owner.
                     del epochs[key]

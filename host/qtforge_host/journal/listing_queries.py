@@ -13,6 +13,7 @@ import msgspec
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_sdk.journal import MOST_HOLDERS, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.journal_kit.appending import started_by_of
 from qtforge_sdk.journal_kit.encoding import from_us, to_us
 
 __all__ = ["list_runs", "summary_of", "waits_for"]
@@ -20,7 +21,7 @@ __all__ = ["list_runs", "summary_of", "waits_for"]
 _COLUMNS: Final = f"""run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent,
     label, accepts, kept_at,
     (SELECT coalesce(max(position), 0) FROM records WHERE run = runs.key), kept > 0,
-    pool, priority, title, tags, schedule, place, holds = 1,
+    pool, priority, title, tags, schedule, started_by, error_code, error_plugin, place, holds = 1,
     CASE WHEN status = 'queued' AND place IS NOT NULL AND holds = 0 THEN (
         SELECT json_group_array(run_id) FROM (SELECT other.run_id
             FROM runs AS other INDEXED BY runs_by_place
@@ -84,7 +85,8 @@ _END_OF_TIME: Final = (1 << 63) - 1
 
 _Row = tuple[
     str, str, str, str, int, int | None, str | None, int, str | None, str, str, int | None,
-    int, int, str, int, str, str, str | None, str | None, int | None, str | None, int,
+    int, int, str, int, str, str, str | None, str, str | None, str | None, str | None, int | None,
+    str | None, int,
 ]  # fmt: skip
 
 
@@ -242,7 +244,10 @@ def _summary(row: _Row, alive: bool) -> RunSummary:
         title=row[16],
         tags={} if row[17] == "{}" else msgspec.json.decode(row[17], type=dict[str, str]),
         schedule=row[18],
-        place=row[19],
-        holds_place=bool(row[20]),
-        held_by=() if row[21] is None else tuple(msgspec.json.decode(row[21], type=list[str])),
+        started_by=started_by_of(row[19]),
+        error_code=row[20],
+        error_plugin=row[21],
+        place=row[22],
+        holds_place=bool(row[23]),
+        held_by=() if row[24] is None else tuple(msgspec.json.decode(row[24], type=list[str])),
     )

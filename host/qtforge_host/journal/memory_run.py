@@ -37,6 +37,7 @@ from qtforge_sdk.journal_kit.appending import (
     handled_messages,
     keys_row,
     run_row,
+    started_by_of,
     tags_text,
 )
 from qtforge_sdk.journal_kit.archive import Archive, pack
@@ -61,7 +62,7 @@ from qtforge_sdk.topics import matches
 __all__ = ["MemoryRun", "MemoryStore"]
 
 
-_NO_KEYS: Final = KeysRow("", None, None, 0, None, "{}")
+_NO_KEYS: Final = KeysRow(None, 0, None, "{}")
 _KEPT_ORDER: Final = 100_000  # as `Journal.records_since` promises
 
 
@@ -80,6 +81,8 @@ class MemoryRun:
     ) -> None:
         self.run_id, self.workflow, self.kind, self.status, started_at_us, finished_at_us = row[:6]
         self.owner, self.epoch, self.parent, self.pool, self.priority = row[6:11]
+        self.title, self.schedule, self.started_by = row.title, row.schedule, row.started_by
+        self.error_code, self.error_plugin = row.error_code, row.error_plugin
         self._not_before_us = row.not_before or 0
         self._needs = msgspec.json.decode(row.needs, type=dict[str, str])
         self.served: dict[str, str] = {}  # what it needs besides, as far as it was noted
@@ -97,7 +100,7 @@ class MemoryRun:
         self.kept_at_us: int | None = None
         self.timers: dict[str, int] = {}
         self.correlation = ""
-        self.title, self.schedule, self.place, self.places, self.unique_key, tags = keys or _NO_KEYS
+        self.place, self.places, self.unique_key, tags = keys or _NO_KEYS
         self.tags = msgspec.json.decode(tags, type=dict[str, str])
         self.holds = 0  # 1: a place; 2: it needs none, as it is to be cancelled for another run
         self._values: dict[bytes, Blob] = {}  # large ones, each once however many records have it
@@ -133,6 +136,7 @@ class MemoryRun:
         if change is not None:
             self.status = change.status
             self.finished_at = _instant(change.finished_at_us)
+            self.error_code, self.error_plugin = change.error_code, change.error_plugin
             if self.finished_at is not None:
                 self.owner = None
                 self.holds = 0
@@ -293,6 +297,9 @@ class MemoryRun:
             title=self.title,
             tags=dict(self.tags),
             schedule=self.schedule,
+            started_by=started_by_of(self.started_by),
+            error_code=self.error_code,
+            error_plugin=self.error_plugin,
             place=self.place,
             holds_place=self.holds == 1,
             held_by=held_by[:MOST_HOLDERS] if self.awaits_place else (),

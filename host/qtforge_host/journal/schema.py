@@ -195,10 +195,18 @@ _RUN_KEYS: Final = (
         PRIMARY KEY (name, value, started_at, run)
     ) WITHOUT ROWID""",
 )
+_ORIGINS: Final = (
+    # What started a run, and how it failed, so that a list can say it.
+    "ALTER TABLE runs ADD COLUMN started_by TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE runs ADD COLUMN error_code TEXT",
+    "ALTER TABLE runs ADD COLUMN error_plugin TEXT",
+    "UPDATE runs SET started_by = 'schedule ' || schedule WHERE schedule IS NOT NULL",
+)
 INSERT_RUNS: Final = """INSERT INTO runs (run_id, workflow, kind, status, started_at, finished_at,
-    owner, epoch, parent, pool, priority, not_before, needs)"""
+    owner, epoch, parent, pool, priority, not_before, needs, title, schedule, started_by,
+    error_code, error_plugin)"""
 """A statement up to its values, which are those of `RunRow`."""
-_INSERT_RUN: Final = f"{INSERT_RUNS} VALUES ({', '.join('?' * 13)}) ON CONFLICT (run_id) DO NOTHING"
+_INSERT_RUN: Final = f"{INSERT_RUNS} VALUES ({', '.join('?' * 18)}) ON CONFLICT (run_id) DO NOTHING"
 
 _INSERT_RUN_1: Final = """INSERT INTO runs
     (run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent)
@@ -407,6 +415,12 @@ def _from_10(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _from_11(connection: sqlite3.Connection) -> None:
+    """Migrate from format 11, whose rows said neither what started a run nor how it failed."""
+    for statement in _ORIGINS:
+        connection.execute(statement)
+
+
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_0,
     _from_1,
@@ -419,6 +433,7 @@ MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_8,
     _from_9,
     _from_10,
+    _from_11,
 )
 """The function at index n migrates from format n to format n + 1."""
 FORMAT_VERSION: Final = len(MIGRATIONS)

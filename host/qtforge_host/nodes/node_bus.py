@@ -16,10 +16,12 @@ from qtforge_host.bus.handler import Handler, Predicate
 from qtforge_host.bus.message_bus import ConditionCompiler, MessageBus, PolicyOf, Relay
 from qtforge_host.bus.remote_handler import RemoteHandler
 from qtforge_host.placements import Placements
+from qtforge_host.plugin_code import traceback_of
 from qtforge_sdk.errors import (
     BusError,
     BusUnavailableError,
     ExpressionError,
+    HandlerFailedError,
     InvalidTopicError,
     OverloadedError,
     QtForgeError,
@@ -84,6 +86,7 @@ class NodeBus:
         policy_of: Returns the policy of a topic with that many handlers, or None.
         is_healthy: Whether a plugin of this host is healthy.
         placements: Which plugins' data other nodes hold.
+        mask: Removes secrets from the text of an error.
         forget_breaker: Called with a topic and the `RemoteHandler.breaker_name` of a handler that
             is gone.
 
@@ -103,6 +106,7 @@ class NodeBus:
         is_healthy: Callable[[str], bool],
         forget_breaker: Callable[[str, str], None] = lambda topic, name: None,
         placements: Placements | None = None,
+        mask: Callable[[str], str] = str,
     ) -> None:
         self.transport: Final = transport
         self.origin = ""
@@ -113,6 +117,7 @@ class NodeBus:
         self._is_healthy: Final = is_healthy
         self._forget_breaker: Final = forget_breaker
         self._placements: Final = placements
+        self._mask: Final = mask
         self._remote: dict[_Known, RemoteHandler] = {}
         self._run_relays: tuple[Relay, ...] = ()
         self._changed: Final = asyncio.Event()
@@ -195,10 +200,15 @@ class NodeBus:
 
     async def handle(self, envelope: Envelope, listener: ProgressListener | None) -> Reply:
         """Answer a call of another node; see `qtforge_sdk.transport.TransportReceiver`."""
-        if self._places is None:
-            answer = await self._bus.answer(envelope, listener)
-        else:
-            answer = await self._in_turn(self._places, envelope, listener)
+        try:
+            if self._places is None:
+                answer = await self._bus.answer(envelope, listener)
+            else:
+                answer = await self._in_turn(self._places, envelope, listener)
+        except HandlerFailedError as error:  # what goes to the other node has no cause
+            if not error.traceback and error.__cause__ is not None:
+                error.traceback = self._mask(traceback_of(error.__cause__) or "")
+            raise
         return Reply(answer=answer, served_by=envelope.served_by, secrets=envelope.secrets)
 
     async def _in_turn(

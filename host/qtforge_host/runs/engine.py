@@ -26,6 +26,7 @@ from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.run_keys import (
     NO_START,
     Start,
+    default_title,
     evaluate_keys,
     evaluate_priority,
     has_keys,
@@ -60,7 +61,7 @@ from qtforge_sdk.journal_errors import (
     RunOwnedError,
     StaleOwnerError,
 )
-from qtforge_sdk.records import QueueEntry, RunBlocked, RunQueued, RunResumed, RunStarted
+from qtforge_sdk.records import QueueEntry, RunBlocked, RunKeys, RunQueued, RunResumed, RunStarted
 from qtforge_sdk.secrets import Secrets
 
 __all__ = ["Engine", "RunIds"]
@@ -408,6 +409,8 @@ class Engine:
                     definition, plain, start, self._evaluator, is_child=parent is not None
                 )
             )
+        elif title := default_title(plain):
+            keys = RunKeys(title=title)
         if queue is None and keys is not None and keys.place is not None:
             queue = QueueEntry()
         if queue is not None:

@@ -360,6 +360,8 @@ class RunExecution:
         summary: str = "",
         error: ErrorInfo | None = None,
     ) -> None:
+        if error is not None and error.stage is not None:  # the step's record has it
+            error = msgspec.structs.replace(error, traceback=None)
         finished = RunFinished(
             run_id=self._run.id,
             at=self._clock.now(),

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from qtforge_host.runs.recorded_messages import without_messages
 from qtforge_host.runs.run_secrets import RunSecrets
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
@@ -78,7 +79,7 @@ class RunLog:
             posts = [(to, await conceal(message)) for to, message in posts]
         notes, self._notes = self._notes, []
         try:
-            await self._journal.append(self.ownership, [*notes, *records], posts)
+            await self._write([*notes, *records], posts)
         except RecordNotStorableError:
             self._notes = notes + self._notes
             raise
@@ -88,6 +89,18 @@ class RunLog:
             raise
         for record in records:
             self._notify(record)
+
+    async def _write(
+        self, records: Sequence[Record], posts: Sequence[tuple[str, InboxMessage]]
+    ) -> None:
+        try:
+            await self._journal.append(self.ownership, records, posts)
+        except RecordNotStorableError as error:
+            # A message is recorded for people alone: a run does not fail for it.
+            without = without_messages(records, error.why)
+            if without == list(records):
+                raise
+            await self._journal.append(self.ownership, without, posts)
 
     def note(self, record: Record) -> None:
         """Notify listeners now, and append the record with the next one, or a moment later.

@@ -210,8 +210,10 @@ class ActiveRun:
         """Do a step: request a topic; see `qtforge_sdk.Run`."""
         timeout_s = _STEP_TIMEOUT_S if timeout is None else wait_seconds(timeout)
 
+        outgoing = _Outgoing(self, message)
+
         def send(attempt: int) -> Awaitable[Answer]:
-            return self._send(step, topic, message, timeout_s, plugin, attempt, cache)
+            return self._send(step, topic, outgoing.message, timeout_s, plugin, attempt, cache)
 
         async def fall_back(given: Fallback) -> Answer:
             if given.topic is None:
@@ -224,6 +226,7 @@ class ActiveRun:
             step=step,
             topic=topic,
             send=send,
+            message=outgoing.render,
             plugin=plugin,
             is_work=True,
             required=required,
@@ -268,16 +271,14 @@ class ActiveRun:
 
     async def publish(self, step: str, topic: str, message: object) -> None:
         """Do a step: publish; see `qtforge_sdk.Run`."""
+        outgoing = _Outgoing(self, message)
 
         async def send(attempt: int) -> Answer:
-            value = message
-            if isinstance(message, Template):
-                template = message
-                value = await self.compute(lambda: self.render(template.value, template.names))
-            await self._requester.publish(self.id, step, topic, value)
+            await self._requester.publish(self.id, step, topic, outgoing.message)
             return None, None
 
-        await self._do(StepCall(step=step, topic=topic, send=send), None, None)
+        call = StepCall(step=step, topic=topic, send=send, message=outgoing.render)
+        await self._do(call, None, None)
 
     async def patched(self, name: str) -> bool:
         """Tell whether the run does what a change has added; see `qtforge_sdk.Run`."""
@@ -979,3 +980,29 @@ class ActiveRun:
 
 def _are_numbers(*values: object) -> bool:
     return all(isinstance(value, int | float) for value in values)
+
+
+class _Outgoing:
+    """The message of one step, as its attempts send it.
+
+    Args:
+        run: The run, which renders templates.
+        given: What the step was given.
+
+    Attributes:
+        message: The message; it is rendered before each attempt.
+    """
+
+    __slots__ = ("_given", "_run", "message")
+
+    def __init__(self, run: ActiveRun, given: object) -> None:
+        self._run = run
+        self._given = given
+        self.message = given
+
+    async def render(self) -> Any:
+        """Return the message of the next attempt."""
+        given, run = self._given, self._run
+        if isinstance(given, Template):
+            self.message = await run.compute(lambda: run.render(given.value, given.names))
+        return self.message

@@ -11,13 +11,22 @@ import msgspec
 
 from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.runs.errors import RunKeysError
-from qtforge_sdk import Definition
+from qtforge_sdk import Definition, Document
 from qtforge_sdk.durations import seconds
 from qtforge_sdk.journal_kit.admission import changed_tags
 from qtforge_sdk.records import RunKeys, RunPlace, StartedBy, UniqueRun
 from qtforge_sdk.run_keys import MOST_KEY, MOST_TITLE
 
-__all__ = ["NO_START", "Start", "evaluate_keys", "evaluate_priority", "has_keys", "without_secrets"]
+__all__ = [
+    "NO_START",
+    "Start",
+    "default_title",
+    "document_name",
+    "evaluate_keys",
+    "evaluate_priority",
+    "has_keys",
+    "without_secrets",
+]
 
 _MOST_PRIORITY: Final = 100
 _BREAKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
@@ -49,6 +58,23 @@ def has_keys(definition: Definition, start: Start) -> bool:
         or definition.unique is not None
         or definition.concurrency_key is not None
     )
+
+
+def document_name(given: Any) -> str:
+    """Return the name of the document that a run with this input is about, or "".
+
+    >>> document_name({"document": {"name": "a.pdf"}})
+    'a.pdf'
+    """
+    document = given.get("document") if isinstance(given, Mapping) else None
+    if isinstance(document, Document):
+        return document.name
+    return str(document.get("name") or "") if isinstance(document, Mapping) else ""
+
+
+def default_title(given: Any) -> str:
+    """Return the title of a run whose definition has none."""
+    return _line(_SURROGATES.sub("\N{REPLACEMENT CHARACTER}", document_name(given)))
 
 
 def evaluate_keys(
@@ -84,6 +110,7 @@ def evaluate_keys(
     }
     all_tags = changed_tags({}, {**{k: v for k, v in tags.items() if v}, **start.tags})
     title = _line(text("title", definition.title, 1 << 20)) if definition.title else ""
+    title = title or default_title(given)
     unique = place = None
     if definition.unique is not None and not is_child:
         within = definition.unique.within

@@ -19,12 +19,14 @@ from qtforge_host.plugin_code import (
     description_of,
     is_interruption,
     place_of,
+    traceback_of,
 )
 from qtforge_host.policies.cache import ResultCache, cache_key
 from qtforge_host.policies.retry import next_attempt, seeded
 from qtforge_host.runs.amendments import Amendments
 from qtforge_host.runs.deaths import Deaths, killed_its_process
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.recorded_messages import RecordedMessage
 from qtforge_host.runs.run_secrets import RunSecrets
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.waiting import Until
@@ -92,8 +94,18 @@ def error_info(error: BaseException, stage: str | None = None) -> ErrorInfo:
     said = description_of(error)
     code, message = said.code or "run.orchestrator_failed", said.text
     if not isinstance(error, QtForgeError):
-        return ErrorInfo(code=code, message=message, stage=stage, place=place_of(error) or None)
+        return ErrorInfo(
+            code=code,
+            message=message,
+            stage=stage,
+            place=place_of(error) or None,
+            traceback=traceback_of(error),
+        )
     plugin = version = place = None
+    raised: BaseException = error
+    if isinstance(error, HandlerFailedError | PluginCodeError) and error.__cause__ is not None:
+        raised = error.__cause__
+    elsewhere = error.traceback if isinstance(error, HandlerFailedError) else ""
     if isinstance(error, _ATTRIBUTED):
         plugin, version = error.plugin or None, error.version or None
     if isinstance(error, HandlerFailedError | PluginCodeError):
@@ -111,6 +123,7 @@ def error_info(error: BaseException, stage: str | None = None) -> ErrorInfo:
         retryable=said.retryable,
         retry_after_s=said.retry_after_s,
         place=place,
+        traceback=elsewhere or traceback_of(raised),
     )
 
 
@@ -149,6 +162,7 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
         plugin: The only plugin that may answer, or None.
         is_work: Whether it calls a plugin's code, rather than waits or publishes.
         send: Makes the attempt of the number that it is given.
+        message: Gives the message that the next attempt sends; None for a step without one.
         required: Whether its failure fails the run.
         retry: When it is attempted again; None for never.
         fallback: What answers when the attempts are used up, or None.
@@ -161,6 +175,7 @@ class StepCall(msgspec.Struct, frozen=True, kw_only=True):
     step: str
     topic: str
     send: Callable[[int], Awaitable[Answer]]
+    message: Callable[[], Awaitable[Any]] | None = None
     plugin: str | None = None
     is_work: bool = False
     required: bool = True
@@ -297,7 +312,9 @@ class StepRunner:
 class _StepAttempts:
     """The attempts of one step; implements `Attempts`."""
 
-    __slots__ = ("_amendments", "_call", "_clock", "_deaths", "_log", "_requester", "_started_s")
+    __slots__ = (
+        "_amendments", "_call", "_clock", "_deaths", "_log", "_requester", "_sent", "_started_s"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -314,11 +331,13 @@ class _StepAttempts:
         self._call = call
         self._started_s = 0.0
         self._deaths = 0
+        self._sent: RecordedMessage | None = None
 
     async def attempt(self, number: int) -> StepSucceeded | QtForgeError:
         """Request the step's topic, and record the answer."""
         call = self._call
-        started = self._started(number)
+        self._started_s = self._clock.monotonic()
+        started = await self._begun(number)
         if self._log.state.deaths is not None and call.is_work:
             return await self._attempt_again(started, self._log.state.deaths)
         if call.undoable:
@@ -388,6 +407,22 @@ class _StepAttempts:
         async with self._requester.alone():
             await self._log.append(self._started(number))
             return await call.fall_back(call.fallback)
+
+    async def _begun(self, number: int) -> StepStarted:
+        """Return the record of an attempt with its message, where the one before had another."""
+        started = self._started(number)
+        if self._call.message is None:
+            return started
+        try:
+            message = await self._call.message()
+        except QtForgeError:  # it can't be made, and the attempt fails
+            self._log.note(started)
+            raise
+        recorded = RecordedMessage.of(message, self._log.secrets)
+        if recorded == self._sent:
+            return started
+        self._sent = recorded
+        return msgspec.structs.replace(started, message=recorded.plain, message_note=recorded.note)
 
     def _started(self, number: int) -> StepStarted:
         return StepStarted(

@@ -10,7 +10,7 @@ import msgspec
 
 from qtforge_sdk._journal_limits import OpenBreaker
 from qtforge_sdk.placement import Placement
-from qtforge_sdk.records import Record
+from qtforge_sdk.records import Record, StartedBy
 
 __all__ = [
     "CURSOR",
@@ -104,6 +104,10 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         title: One line for people, or "".
         tags: Its tags now.
         schedule: The schedule that started it, or None.
+        started_by: What started it; None where a run did, and for runs of earlier versions that
+            no schedule started.
+        error_code: The code of the error with which it failed or is blocked, or None.
+        error_plugin: The plugin that failed, or None.
         place: The value of its concurrency key; None where it needs no place.
         holds_place: Whether it holds a place.
         held_by: Of a queued run that waits for a place: runs that hold one, the oldest first, up to
@@ -129,6 +133,9 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     tags: Mapping[str, str] = {}
     schedule: str | None = None
+    started_by: StartedBy | None = None
+    error_code: str | None = None
+    error_plugin: str | None = None
     place: str | None = None
     holds_place: bool = False
     held_by: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ __all__ = [
     "ANY_VERSION",
     "CHILD_ENDED",
     "DEFAULT_POOL",
+    "MOST_TRACEBACK",
     "POOL_NAME",
     "REST_TIMER",
     "AmendmentRefused",
@@ -47,6 +48,7 @@ __all__ = [
     "RunStarted",
     "RunWaiting",
     "StartedBy",
+    "StartedKind",
     "StepFailed",
     "StepSkipped",
     "StepStarted",
@@ -65,6 +67,10 @@ REST_TIMER: Final = "rest"
 """The timer of a run without checkpoints: when it is resumed at the latest."""
 
 
+MOST_TRACEBACK: Final = 16_000
+"""The most characters of a stored traceback; its middle is left out where it is longer."""
+
+
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
     """An error in a form that can be stored and shown.
 
@@ -78,6 +84,8 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
         retryable: Whether another attempt may succeed; None where that is not known.
         retry_after_s: The minimum delay before another attempt, in seconds, or None.
         place: ``file:line`` of the plugin's code that raised an unexpected exception, or None.
+        traceback: The traceback from the plugin's code on, of at most `MOST_TRACEBACK`
+            characters, without secrets; None where no code of a plugin raised it.
     """
 
     code: str
@@ -89,6 +97,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
     retryable: bool | None = None
     retry_after_s: float | None = None
     place: str | None = None
+    traceback: str | None = None
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="record"):
@@ -156,7 +165,7 @@ class RunKeys(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         tags: Names and values; those that the run has now are in its summary.
-        title: One line for people.
+        title: One line for people; that of the definition, else the document's name.
         unique: With which key it is the only run; None where there may be any number.
         place: The place that it holds; None where it needs none.
     """
@@ -165,6 +174,10 @@ class RunKeys(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: str = ""
     unique: UniqueRun | None = None
     place: RunPlace | None = None
+
+
+StartedKind = Literal["schedule", "event", "rerun", "fork", "request"]
+"""What can start a run, besides another run."""
 
 
 class StartedBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -176,7 +189,7 @@ class StartedBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         name: The schedule, the topic, the other run, or who asked.
     """
 
-    kind: Literal["schedule", "event", "rerun", "fork", "request"]
+    kind: StartedKind
     name: str = ""
 
 
@@ -376,11 +389,22 @@ class ChildStarted(_Record, frozen=True, kw_only=True, tag="child_started"):
 
 
 class StepStarted(_Record, frozen=True, kw_only=True, tag="step_started"):
-    """A step's request is about to be sent."""
+    """A step's request is about to be sent.
+
+    Attributes:
+        step: The step.
+        topic: What it requests, or "".
+        attempt: The number of the attempt, from 1.
+        message: The message, as plain values, with ``***`` or references in place of secrets;
+            None where there is none, or it is that of the attempt before.
+        message_note: Why the message is not here, in words; "" where it is.
+    """
 
     step: str
     topic: str
     attempt: int = 1
+    message: Any = None
+    message_note: str = ""
 
 
 class StepSucceeded(_Record, frozen=True, kw_only=True, tag="step_succeeded"):

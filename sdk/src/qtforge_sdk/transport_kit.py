@@ -27,6 +27,7 @@ from qtforge_sdk.errors import (
     RequestTimeoutError,
 )
 from qtforge_sdk.operations import AnswerSecrets
+from qtforge_sdk.records import MOST_TRACEBACK
 from qtforge_sdk.runs import AmendingAnswer, Amendment
 from qtforge_sdk.transport import Broadcast, Envelope, Reply
 from qtforge_sdk.validation import decoded
@@ -123,6 +124,7 @@ class FailureFrame(msgspec.Struct, frozen=True, array_like=True, tag="failure"):
     place: str = ""
     excused: bool = False
     served_by: tuple[str, str] | None = None
+    traceback: str = ""
 
 
 class ProgressFrame(msgspec.Struct, frozen=True, array_like=True, tag="progress"):
@@ -262,6 +264,7 @@ def failure_frame(error: BaseException, served_by: tuple[str, str] | None = None
             _text(getattr(error, "place", "")),
             bool(getattr(error, "excused", False)),
             served_by,
+            _text(getattr(error, "traceback", ""))[:MOST_TRACEBACK],
         )
     )
 
@@ -271,7 +274,7 @@ def error_of(frame: FailureFrame) -> QtForgeError:
     error = _known_error(frame) or _other_error(frame)
     error.retryable, error.retry_after_s = frame.retryable, frame.retry_after_s
     if isinstance(error, HandlerFailedError):
-        error.place = frame.place
+        error.place, error.traceback = frame.place, frame.traceback
     if isinstance(error, RequestTimeoutError):
         error.excused = frame.excused
     return error

@@ -10,7 +10,14 @@ from qtforge_sdk import ErrorInfo
 
 def test_an_error_is_shown_as_it_is_recorded() -> None:
     recorded = ErrorInfo(
-        code="a.b", message="m", stage="s", plugin="p", plugin_version="1", fix="f", place="x.py:3"
+        code="a.b",
+        message="m",
+        stage="s",
+        plugin="p",
+        plugin_version="1",
+        fix="f",
+        place="x.py:3",
+        traceback="Traceback",
     )
     shown = run_error(recorded)
     assert shown is not None

@@ -1,6 +1,6 @@
 """State directories and archives that earlier formats have left are read, and brought up to date.
 
-``tests/data/state/format-3`` to ``format-10`` were written by the versions that had these formats;
+``tests/data/state/format-3`` to ``format-11`` were written by the versions that had these formats;
 formats 0 to 2 are made in `test_state_directory`.
 """
 
@@ -18,7 +18,7 @@ from qtforge_host.journal.memory import MemoryJournal
 from qtforge_host.journal.schema import FORMAT_VERSION
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_sdk.journal import Journal, Publication, RunQuery
-from qtforge_sdk.records import CheckpointSaved, QueueEntry, RunKeys, RunPlace
+from qtforge_sdk.records import CheckpointSaved, QueueEntry, RunKeys, RunPlace, StartedBy
 from qtforge_sdk.testing._journal_scenarios import NOW, event, finished, started, step, steps_of
 
 STATES = Path(__file__).parents[2] / "data" / "state"
@@ -28,7 +28,7 @@ STATE = {"data": {"text": "x" * 270_000, "n": 1}}
 
 @pytest.mark.parametrize(
     "kept",
-    [f"format-{number}" for number in range(3, 11)],
+    [f"format-{number}" for number in range(3, 12)],
 )
 def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
     tmp_path: Path, kept: str
@@ -43,6 +43,11 @@ def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
         found = {each.run_id: each for each in await journal.runs(RunQuery())}
         statuses = {run_id: each.status for run_id, each in found.items()}
         number = int(kept.removeprefix("format-"))
+        if number >= 11:
+            titled = found["kept-titled"]
+            assert statuses.pop("kept-titled") == "succeeded"
+            assert (titled.title, titled.tags) == ("Invoice 7 of ACME", {"customer": "ACME"})
+            assert titled.started_by == StartedBy(kind="schedule", name="nightly")
         if number >= 10:
             (value,) = await journal.kept_values("")
             assert (value.key, value.data) == ("schedule/nightly", b"{}")
@@ -82,8 +87,8 @@ def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
         await journal.open_breaker("order.pay", "shop", 60.0, "failures")
         assert [each.plugin for each in (await journal.standing()).breakers] == ["shop"]
         assert await journal.keep_value("a", b"1", 0)
-        assert await journal.tag("done", {"customer": "ACME"}) == {"customer": "ACME"}
-        tagged = await journal.runs(RunQuery(tags={"customer": "ACME"}))
+        assert await journal.tag("done", {"buyer": "ACME"}) == {"buyer": "ACME"}
+        tagged = await journal.runs(RunQuery(tags={"buyer": "ACME"}))
         assert [each.run_id for each in tagged] == ["done"]
         place = RunKeys(place=RunPlace())
         for name in ("first", "second"):

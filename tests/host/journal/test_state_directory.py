@@ -270,6 +270,9 @@ def test_a_journal_of_format_2_keeps_its_records_and_is_followed(tmp_path: Path)
                 "places",
                 "holds",
                 "unique_key",
+                "started_by",
+                "error_code",
+                "error_plugin",
             )
         ),
         "PRAGMA user_version = 2",

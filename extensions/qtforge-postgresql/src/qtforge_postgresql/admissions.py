@@ -37,8 +37,8 @@ __all__ = [
 Key = tuple[str, str, str]
 """What is locked: ``place`` or ``unique``, the workflow, and the value of the key."""
 
-_SET_KEYS: Final = """UPDATE {s}.runs SET title = %s, schedule = %s, place = %s, places = %s,
-    unique_key = %s, tags = %s::text::jsonb WHERE key = %s"""
+_SET_KEYS: Final = """UPDATE {s}.runs SET place = %s, places = %s, unique_key = %s,
+    tags = %s::text::jsonb WHERE key = %s"""
 _SET_TAGS: Final = "UPDATE {s}.runs SET tags = %s::text::jsonb WHERE key = %s"
 _HASH: Final = """hashtextextended(
     '{s}' || chr(1) || %s::text || chr(1) || %s::text || chr(1) || %s::text, 0)"""

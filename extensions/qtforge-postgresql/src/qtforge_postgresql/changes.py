@@ -157,7 +157,8 @@ _STORED: Final = """SELECT payload FROM {s}.records JOIN {s}.runs ON key = run
 def row_texts(row: RunRow) -> Iterable[str | None]:
     """Return the texts of a run's row that come from its caller."""
     needs: dict[str, str] = msgspec.json.decode(row.needs, type=dict[str, str])
-    return (row.workflow, row.kind, row.parent, row.pool, *needs, *needs.values())
+    named = (row.workflow, row.kind, row.parent, row.pool, row.title, row.schedule)
+    return (*named, *needs, *needs.values())
 
 
 def key_texts(keys: KeysRow | None) -> Iterable[str | None]:
@@ -165,7 +166,7 @@ def key_texts(keys: KeysRow | None) -> Iterable[str | None]:
     if keys is None:
         return ()
     tags: dict[str, str] = msgspec.json.decode(keys.tags, type=dict[str, str])
-    return (keys.title, keys.schedule, keys.place, keys.unique_key, *tags, *tags.values())
+    return (keys.place, keys.unique_key, *tags, *tags.values())
 
 
 def served_text(needs: Mapping[str, str]) -> str:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from qtforge_postgresql.admissions import (
     Key,
     admission,
@@ -52,13 +54,17 @@ _OWN: Final = """own AS (
 )"""
 _NEW: Final = """new AS (
     INSERT INTO {s}.runs (run_id, workflow, kind, status, started_at, finished_at, owner, epoch,
-        parent, pool, priority, not_before, needs)
+        parent, pool, priority, not_before, needs, title, schedule, started_by, error_code,
+        error_plugin)
     SELECT run_id, workflow, kind, status, started_at, finished_at,
-        CASE WHEN epoch > 0 THEN me.owner END, epoch, parent, pool, priority, not_before, needs
+        CASE WHEN epoch > 0 THEN me.owner END, epoch, parent, pool, priority, not_before, needs,
+        title, schedule, given.started_by, error_code, error_plugin
     FROM me, unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[],
-        %b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::text[])
+        %b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::text[],
+        %b::text[], %b::text[], %b::text[], %b::text[], %b::text[])
         AS given (run_id, workflow, kind, status, started_at, finished_at,
-            epoch, parent, pool, priority, not_before, needs)
+            epoch, parent, pool, priority, not_before, needs, title, schedule, started_by,
+            error_code, error_plugin)
     ON CONFLICT (run_id) DO NOTHING RETURNING run_id, key
 )"""
 _STATUS: Final = """status AS (
@@ -68,10 +74,12 @@ _STATUS: Final = """status AS (
         kept = coalesce(given.kept, runs.kept), kept_at = coalesce(given.kept_at, runs.kept_at),
         label = coalesce(given.label, runs.label),
         accepts = coalesce(given.accepts, runs.accepts),
-        correlation = coalesce(nullif(given.correlation, ''), runs.correlation)
-    FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::text[],
-        %b::text[], %b::text[])
-        AS given (key, status, finished_at, kept, kept_at, label, accepts, correlation)
+        correlation = coalesce(nullif(given.correlation, ''), runs.correlation),
+        error_code = given.error_code, error_plugin = given.error_plugin
+    FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::text[], %b::bigint[],
+        %b::bigint[], %b::text[], %b::text[], %b::text[])
+        AS given (key, status, finished_at, error_code, error_plugin, kept, kept_at, label,
+            accepts, correlation)
     WHERE runs.key = given.key AND given.key IN (SELECT key FROM own)
 )"""
 # Timers and messages of runs that do not end in this group: `_ENDED` drops those of the others.
@@ -128,8 +136,9 @@ _FOUND: Final = """SELECT run_id, runs.key FROM {s}.runs
     JOIN unnest(%b::text[], %b::bytea[]) AS asked (run_id, payload) USING (run_id)
     JOIN {s}.records ON run = runs.key AND position = 1 AND records.payload = asked.payload"""
 _INSERT_RUN: Final = """INSERT INTO {s}.runs (run_id, workflow, kind, status, started_at,
-        finished_at, owner, epoch, parent, pool, priority, not_before, needs)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        finished_at, owner, epoch, parent, pool, priority, not_before, needs, title, schedule,
+        started_by, error_code, error_plugin)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (run_id) DO NOTHING RETURNING key"""
 # In the order of keys, which every process keeps: two that lock the same rows never deadlock.
 _LOCK: Final = """SELECT key, run_id, owner, epoch, finished_at FROM {s}.runs
@@ -139,8 +148,10 @@ _LISTENERS: Final = """SELECT name, topics, capacity FROM {s}.listeners
     ORDER BY name FOR NO KEY UPDATE"""
 _SET_STATUS: Final = """UPDATE {s}.runs SET status = given.status, finished_at = given.finished_at,
         owner = CASE WHEN given.finished_at IS NULL THEN owner END,
-        holds = CASE WHEN given.finished_at IS NULL THEN holds ELSE 0 END
-    FROM unnest(%b::bigint[], %b::text[], %b::bigint[]) AS given (key, status, finished_at)
+        holds = CASE WHEN given.finished_at IS NULL THEN holds ELSE 0 END,
+        error_code = given.error_code, error_plugin = given.error_plugin
+    FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::text[])
+        AS given (key, status, finished_at, error_code, error_plugin)
     WHERE runs.key = given.key"""
 _HAS_RUN: Final = "SELECT 1 FROM {s}.runs WHERE run_id = %s"
 _LAST: Final = """SELECT key, (SELECT coalesce(max(position), 0) FROM {s}.records WHERE run = key)
@@ -208,7 +219,7 @@ class _Appends:
     """The rows of several appends, and what they change."""
 
     records: list[tuple[int, int, int, bytes]] = field(default_factory=list)
-    statuses: dict[int, tuple[int, str, int | None]] = field(default_factory=dict)
+    statuses: dict[int, Sequence[Any]] = field(default_factory=dict)
     ended: list[int] = field(default_factory=list)
     checkpoints: list[tuple[int, int, CheckpointRow]] = field(default_factory=list)
     answered: list[tuple[int, str]] = field(default_factory=list)
@@ -427,7 +438,7 @@ class Group:
             given += _columns(
                 # In the order of keys, in which others lock rows for their messages.
                 ((*row, *saved.rows.get(key, _NOT_SAVED)) for key, row in
-                 sorted(rows.statuses.items())), 8
+                 sorted(rows.statuses.items())), 10
             )  # fmt: skip
         waits = saved.leaves_waiting(rows.answered, rows.ended)
         given += waits
@@ -436,7 +447,7 @@ class Group:
         if rows.records:
             given += _columns(rows.records, 4)
         if creates:
-            given += _columns(((*job.row[:6], *job.row[7:]) for _, job in creates), 12)
+            given += _columns(((*job.row[:6], *job.row[7:]) for _, job in creates), 17)
             given += _columns(
                 ((job.row.run_id, job.entry.checksum, job.entry.payload) for _, job in creates), 3
             )
@@ -623,7 +634,7 @@ class Group:
         if rows.records:
             self._insert(rows.records)
         if rows.statuses:
-            self.session.execute(_SET_STATUS, _columns(rows.statuses.values(), 3))
+            self.session.execute(_SET_STATUS, _columns(rows.statuses.values(), 5))
         self.waiting.save(rows.checkpoints)
         self.waiting.drop(rows.answered, rows.ended)
         for key in rows.ended:
@@ -646,7 +657,7 @@ class Group:
         if job.answered:
             rows.answered += [(key, message_id) for message_id in job.answered]
         if job.status is not None:
-            rows.statuses[key] = (key, job.status.status, job.status.finished_at_us)
+            rows.statuses[key] = (key, *msgspec.structs.astuple(job.status))
             if job.status.finished_at_us is not None:
                 rows.ended.append(key)
         rows.posts += job.posts

@@ -10,6 +10,7 @@ from qtforge_postgresql.session import Session
 from qtforge_postgresql.texts import is_storable
 from qtforge_sdk.journal import MOST_HOLDERS, RunQuery, RunSummary, is_run_id
 from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.journal_kit.appending import started_by_of
 from qtforge_sdk.journal_kit.encoding import from_us, to_us
 
 __all__ = ["list_runs", "summary_of"]
@@ -19,7 +20,7 @@ _SELECT: Final = """SELECT run_id, workflow, kind, status, started_at, finished_
         WHERE owners.owner = runs.owner AND owners.expires > clock_timestamp()),
     epoch, parent, label, accepts, kept_at,
     (SELECT coalesce(max(position), 0) FROM {s}.records WHERE run = key), kept > 0, pool, priority,
-    title, tags::text, schedule, place, holds = 1,
+    title, tags::text, schedule, started_by, error_code, error_plugin, place, holds = 1,
     CASE WHEN status = 'queued' AND place IS NOT NULL AND holds = 0 THEN ARRAY(
         SELECT other.run_id FROM {s}.runs AS other
         WHERE other.workflow = runs.workflow AND other.place = runs.place
@@ -132,7 +133,10 @@ def _summary(row: Any) -> RunSummary:
         title=row[16],
         tags={} if row[17] == "{}" else msgspec.json.decode(row[17], type=dict[str, str]),
         schedule=row[18],
-        place=row[19],
-        holds_place=row[20],
-        held_by=tuple(row[21] or ()),
+        started_by=started_by_of(row[19]),
+        error_code=row[20],
+        error_plugin=row[21],
+        place=row[22],
+        holds_place=row[23],
+        held_by=tuple(row[24] or ()),
     )

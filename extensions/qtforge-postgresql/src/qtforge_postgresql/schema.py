@@ -253,6 +253,13 @@ _PERIODS: Final = (
         since timestamptz NOT NULL DEFAULT clock_timestamp()
     )""",
 )
+_ORIGINS: Final = (
+    # What started a run, and how it failed, so that a list can say it.
+    "ALTER TABLE {s}.runs ADD COLUMN started_by text NOT NULL DEFAULT ''",
+    "ALTER TABLE {s}.runs ADD COLUMN error_code text",
+    "ALTER TABLE {s}.runs ADD COLUMN error_plugin text",
+    "UPDATE {s}.runs SET started_by = 'schedule ' || schedule WHERE schedule IS NOT NULL",
+)
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
     _RESTING,
@@ -261,6 +268,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _KEPT,
     _RUN_KEYS,
     _PERIODS,
+    _ORIGINS,
 )
 """The statements at index n migrate from version n to version n + 1."""
 VERSION: Final = len(_MIGRATIONS)

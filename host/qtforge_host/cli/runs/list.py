@@ -129,16 +129,18 @@ def list_runs(
 def _print_whole(runs: Sequence[RunRow]) -> None:
     """Print every run with all that is known of it, for a file or another program."""
     titled = any(each.title for each in runs)
+    last = ("TITLE",) if titled else ()
     table(
-        ("STATE", "RUN", "WORKFLOW", "STARTED", "TOOK", "NOW", *(("TITLE",) if titled else ())),
+        ("STATE", "RUN", "WORKFLOW", "STARTED", "BY", "TOOK", "NOW", *last),
         (
             (
                 state(each.status),
                 each.run_id,
                 each.workflow,
                 f"{each.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
+                _origin(each),
                 _took(each),
-                _now(each),
+                _now(each) or each.error_code or "",
                 *((each.title,) if titled else ()),
             )
             for each in runs
@@ -189,6 +191,14 @@ def _instant(option: str, text: str | None) -> datetime.datetime | None:
         raise click.UsageError(
             f"{option}: '{text}' is neither a duration (2h, 30d) nor a date (2026-01-31)"
         ) from error
+
+
+def _origin(run: RunRow) -> str:
+    """Return what started a run: the schedule, the topic, the other run, or who asked."""
+    if run.started_by is None:
+        return ""
+    kind = "" if run.started_by.kind == "request" else run.started_by.kind
+    return f"{kind} {run.started_by.name}".strip()
 
 
 def _now(run: RunRow) -> str:

@@ -15,7 +15,7 @@ from qtforge_host.api.documents import HistoryEntry
 from qtforge_host.api.drawing import Language
 from qtforge_host.api.snapshots import RunSnapshot
 from qtforge_host.api.store import open_store
-from qtforge_host.api.timeline import move_text, moves, timeline
+from qtforge_host.api.timeline import move_text, moves, started_text, timeline
 from qtforge_host.cli.drawing import write_graph
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json
@@ -24,19 +24,21 @@ from qtforge_host.cli.report import print_run, run_lines
 from qtforge_host.cli.runs.options import duration_option
 from qtforge_host.cli.runs.values import value_lines
 from qtforge_host.cli.session import Session, journal_option
-from qtforge_host.cli.terminal import echo, rendered, style
+from qtforge_host.cli.terminal import clean_line, echo, rendered, style
 from qtforge_host.runs.state import RunState
-from qtforge_sdk import Record
+from qtforge_sdk import ErrorInfo, Record
 from qtforge_sdk.graphs import Graph
+from qtforge_sdk.records import CompensationFailed, StepFailed, StepStarted
 
-__all__ = ["show", "watch"]
+__all__ = ["details", "show", "watch"]
 
 
 @click.command()
 @click.argument("run")
 @click.option(
-    "--full", is_flag=True, help="Print its input, the result of each stage and its own whole."
-)
+    "--full", is_flag=True,
+    help="Print input and result whole, and each stage's message, tracebacks and result.",
+)  # fmt: skip
 @click.option("--records", "raw", is_flag=True, help="Print every record as a line of JSON.")
 @click.option(
     "--graph",
@@ -168,7 +170,12 @@ def _print(seen: RunSnapshot, *, full: bool) -> None:
     ):
         echo(each)
     _say_interrupted(seen)
-    for line in _values(seen.state, full=full):
+    origin = seen.origin
+    if origin is not None:
+        echo(f"  started {started_text(origin)}")
+    if not full and any(_has_traceback(each) for each in seen.records):
+        echo(f"  traceback: qtforge-host runs show {seen.run_id} --full")
+    for line in details(seen, full=full):
         echo(line)
     path = list(moves(seen.records))
     if path:
@@ -188,12 +195,51 @@ def _print(seen: RunSnapshot, *, full: bool) -> None:
         echo(f"  {_line(entry)}")
 
 
-def _values(run: RunState, *, full: bool) -> Iterator[str]:
-    """Give the lines of a run's input and result, and with ``full`` those of its steps."""
-    steps = [(f"result of {each.name}", each.data) for each in run.steps.values()] if full else []
-    for title, value in (("input", run.input), *steps, ("result", run.result)):
-        lines = list(value_lines(title, value, full=full))
+def details(seen: RunSnapshot, *, full: bool) -> Iterator[str]:
+    """Give the lines of a run's input and result, and with ``full`` what its steps have done."""
+    blocks = [value_lines("input", seen.state.input, full=full)]
+    blocks += _of_steps(seen) if full else []
+    blocks.append(value_lines("result", seen.state.result, full=full))
+    for lines in map(list, blocks):
         yield from ["", *lines] if lines else []
+
+
+def _of_steps(seen: RunSnapshot) -> Iterator[Iterator[str]]:
+    """Give the lines of each step's messages, the tracebacks of its attempts, and its result."""
+    told: dict[str, list[Iterator[str]]] = {name: [] for name in seen.state.steps}
+    for record in seen.records:
+        match record:
+            case StepStarted():
+                lines = value_lines(f"message of {record.step}", record.message, full=True)
+                if record.message_note:
+                    lines = iter([f"message of {record.step}: {record.message_note}"])
+                told.setdefault(record.step, []).append(lines)
+            case StepFailed() | CompensationFailed():
+                told.setdefault(record.step, []).append(_traceback(record))
+    for name, found in told.items():
+        yield from found
+        step = seen.state.steps.get(name)
+        data = None if step is None else step.data
+        yield value_lines(f"result of {name}", data, full=True)
+    error = seen.state.error
+    yield _text_lines("traceback", None if error is None else error.traceback)
+
+
+def _has_traceback(record: Record) -> bool:
+    error = getattr(record, "error", None)
+    return isinstance(error, ErrorInfo) and bool(error.traceback)
+
+
+def _traceback(record: StepFailed | CompensationFailed) -> Iterator[str]:
+    what = "compensation of " if isinstance(record, CompensationFailed) else ""
+    title = f"traceback of {what}{record.step}, attempt {record.attempt}"
+    return _text_lines(title, record.error.traceback)
+
+
+def _text_lines(title: str, text: str | None) -> Iterator[str]:
+    if text:
+        yield title
+        yield from (f"  {clean_line(line)}" for line in text.split("\n"))
 
 
 def _say_interrupted(seen: RunSnapshot) -> None:

@@ -90,6 +90,10 @@ class HandlerFailedError(BusError):
         retry_after_s: The minimum delay before another attempt, in seconds, as the cause states;
             None if it does not.
         place: ``file:line`` in the plugin where an unexpected exception was raised, or "".
+
+    Attributes:
+        traceback: The plugin's traceback where another process or node handled the request, and
+            the cause is not here; else "".
     """
 
     code = "bus.handler_failed"
@@ -111,6 +115,7 @@ class HandlerFailedError(BusError):
     ) -> None:
         super().__init__(f"{plugin} {version} failed on '{topic}'", why, fix)
         self.place = place
+        self.traceback = ""
         self.retryable = retryable
         self.retry_after_s = retry_after_s
         self.topic = topic

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, cast, get_args
 
 import msgspec
 
@@ -32,13 +33,15 @@ from qtforge_sdk.records import (
     CheckpointSaved,
     EventReceived,
     RunAmended,
+    RunBlocked,
     RunCancelRequested,
     RunFinished,
-    RunKeys,
     RunPaused,
     RunReset,
     RunStarted,
     RunWaiting,
+    StartedBy,
+    StartedKind,
     StepStarted,
     StepSucceeded,
 )
@@ -47,17 +50,24 @@ __all__ = [
     "answered_messages",
     "checkpoint_row",
     "encode_start",
+    "error_columns",
     "handled_messages",
     "keys_row",
     "make_append",
     "make_create",
     "make_queued",
+    "origin_columns",
     "queue_columns",
     "run_row",
+    "started_by_of",
+    "started_by_text",
     "tags_text",
 ]
 
 _MOSTLY: Final = frozenset((StepStarted, StepSucceeded))  # no effect on the row
+_STARTED_BY: Final = frozenset(get_args(StartedKind))
+_MOST_NAME: Final = 200  # characters of what started a run, or how it failed, in its row
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _ANSWERS: Final = (RunAmended, AmendmentRefused, RunPaused, RunCancelRequested)
 
 
@@ -148,7 +158,7 @@ def make_append(
         status = status_after(record)
         if status is not None:
             finished_at_us = to_us(record.at) if isinstance(record, RunFinished) else None
-            change = StatusChange(status, finished_at_us)
+            change = StatusChange(status, finished_at_us, *error_columns(record))
             if isinstance(record, CheckpointSaved | RunWaiting):
                 checkpoint = checkpoint_row(record, place)
     return Append(
@@ -237,15 +247,10 @@ def admission_of(started: RunStarted) -> RunStarted | None:
 
 def keys_row(started: RunStarted) -> KeysRow | None:
     """Return the columns of a run's tags and keys; None where they are all empty."""
-    by = started.started_by
-    schedule = by.name if by is not None and by.kind == "schedule" else None
     keys = started.keys
-    if keys is None and schedule is None:
+    if keys is None or not (keys.tags or keys.unique or keys.place):
         return None
-    keys = keys or RunKeys()
     return KeysRow(
-        title=keys.title,
-        schedule=schedule,
         place=None if keys.place is None else keys.place.key,
         places=0 if keys.place is None else keys.place.limit,
         unique_key=None if keys.unique is None else keys.unique.key,
@@ -258,6 +263,50 @@ def tags_text(tags: Mapping[str, str]) -> str:
     return msgspec.json.encode(dict(tags), order="sorted").decode()
 
 
+def started_by_text(by: StartedBy | None) -> str:
+    """Return what started a run as a column has it: its kind, a space, and its name.
+
+    >>> started_by_text(StartedBy(kind="schedule", name="nightly"))
+    'schedule nightly'
+    """
+    return "" if by is None else f"{by.kind} {_column_text(by.name)}"
+
+
+def started_by_of(text: str) -> StartedBy | None:
+    """Return what started a run, from its column; None where a run did, or it is not known.
+
+    >>> started_by_of("schedule nightly")
+    StartedBy(kind='schedule', name='nightly')
+    """
+    kind, _, name = text.partition(" ")
+    if kind not in _STARTED_BY:
+        return None
+    return StartedBy(kind=cast(StartedKind, kind), name=name)
+
+
+def origin_columns(started: RunStarted) -> tuple[str, str | None, str]:
+    """Return title, schedule and ``started_by`` of a run's row."""
+    by = started.started_by
+    return (
+        "" if started.keys is None else started.keys.title,
+        by.name if by is not None and by.kind == "schedule" else None,
+        started_by_text(by),
+    )
+
+
+def error_columns(record: Record) -> tuple[str | None, str | None]:
+    """Return ``error_code`` and ``error_plugin`` of a run's row after a record of its status."""
+    if isinstance(record, RunFinished) and record.error is not None:
+        plugin = record.error.plugin
+        return _column_text(record.error.code), None if plugin is None else _column_text(plugin)
+    return (_column_text(record.code), None) if isinstance(record, RunBlocked) else (None, None)
+
+
+def _column_text(text: str) -> str:
+    """Return a text of a record as every database can store it."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text[:_MOST_NAME])
+
+
 def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:
     """Return the row of a run with these records.
 
@@ -268,10 +317,12 @@ def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:
     if not isinstance(started, RunStarted):
         raise UnreadableError("the first record is not the start of the run")
     status, finished_at = "running", None
+    error: tuple[str | None, str | None] = (None, None)
     for record in records:
         status = status_after(record) or status
         if status_after(record) is not None:
             finished_at = to_us(record.at) if isinstance(record, RunFinished) else None
+            error = error_columns(record)
     return RunRow(
         started.run_id,
         started.workflow,
@@ -283,4 +334,6 @@ def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:
         epoch,
         started.parent,
         *queue_columns(started),
+        *origin_columns(started),
+        *error,
     )

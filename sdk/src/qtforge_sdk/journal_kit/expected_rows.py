@@ -9,8 +9,10 @@ from qtforge_sdk import Record
 from qtforge_sdk.journal import Damage
 from qtforge_sdk.journal_kit.appending import (
     checkpoint_row,
+    error_columns,
     handled_messages,
     keys_row,
+    origin_columns,
     queue_columns,
 )
 from qtforge_sdk.journal_kit.encoding import LoadBlob, UnreadableError, decode_record, to_us
@@ -24,14 +26,17 @@ COLUMNS: Final = (
     "kept", "label", "accepts", "kept_at", "correlation",
     "pool", "priority", "not_before", "needs",
     "title", "schedule", "place", "places", "unique_key",
+    "started_by", "error_code", "error_plugin",
 )  # fmt: skip
 """The columns of ``runs`` that follow from the records; the others are owner,
 epoch, tags and what it holds."""
 
 
 _QUEUE: Final = ("pool", "priority", "not_before", "needs")
-_KEYS: Final = ("title", "schedule", "place", "places", "unique_key")
-_NO_KEYS: Final = ("", None, None, 0, None)
+_ORIGIN: Final = ("title", "schedule", "started_by")
+_KEYS: Final = ("place", "places", "unique_key")
+_NO_KEYS: Final = (None, 0, None)
+_YOUNG: Final = frozenset({"started_by", "error_code", "error_plugin"})  # empty in older rows
 
 
 class StoredRecord(NamedTuple):
@@ -100,7 +105,8 @@ class ExpectedRow:
         return [
             column
             for column, wanted, is_ in there
-            if wanted != is_ or type(wanted) is not type(is_)
+            if (wanted != is_ or type(wanted) is not type(is_))
+            and not (column in _YOUNG and is_ in ("", None))
         ]
 
     def row_damage(self, row: Sequence[Any]) -> Iterator[Damage]:
@@ -159,7 +165,8 @@ class ExpectedRow:
                 label="",
                 accepts="",
                 **dict(zip(_QUEUE, queue_columns(record), strict=True)),
-                **dict(zip(_KEYS, (keys_row(record) or _NO_KEYS)[:5], strict=True)),
+                **dict(zip(_KEYS, (keys_row(record) or _NO_KEYS)[:3], strict=True)),
+                **dict(zip(_ORIGIN, origin_columns(record), strict=True)),
             )
         elif not row or record.run_id != row["run_id"]:
             self.is_whole = False
@@ -171,6 +178,7 @@ class ExpectedRow:
         ends = isinstance(record, RunFinished)
         self.has_ended |= ends
         row.update(status=status, finished_at=to_us(record.at) if ends else None)
+        row["error_code"], row["error_plugin"] = error_columns(record)
         if isinstance(record, CheckpointSaved | RunWaiting):
             saved = checkpoint_row(record, 0, every_timer=True)
             kept = saved.position_after(position - 1)

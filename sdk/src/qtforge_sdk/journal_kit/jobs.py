@@ -40,6 +40,11 @@ class RunRow(NamedTuple):
         priority: Its priority within the pool.
         not_before: When it may be taken, or None.
         needs: The plugins that it needs, as JSON.
+        title: One line for people.
+        schedule: The schedule that started it, or None.
+        started_by: What started it, as `started_by_text` writes it.
+        error_code: The code of the error with which it failed or is blocked, or None.
+        error_plugin: The plugin that failed, or None.
     """
 
     run_id: str
@@ -55,22 +60,23 @@ class RunRow(NamedTuple):
     priority: int = 0
     not_before: int | None = None
     needs: str = "{}"
+    title: str = ""
+    schedule: str | None = None
+    started_by: str = ""
+    error_code: str | None = None
+    error_plugin: str | None = None
 
 
 class KeysRow(NamedTuple):
     """The columns of a run's row that only a run with tags or keys has.
 
     Attributes:
-        title: One line for people.
-        schedule: The schedule that started it.
         place: The value of its concurrency key; None where it needs no place.
         places: How many runs with that key hold a place at once; 0 without one.
         unique_key: The value of its unique key.
         tags: Its first tags, as JSON.
     """
 
-    title: str
-    schedule: str | None
     place: str | None
     places: int
     unique_key: str | None
@@ -114,10 +120,12 @@ class CheckpointRow(msgspec.Struct, kw_only=True):
 
 
 class StatusChange(msgspec.Struct, frozen=True):
-    """The new status of a run's row."""
+    """The new status of a run's row, and the code and the plugin of its error."""
 
     status: str
     finished_at_us: int | None
+    error_code: str | None = None
+    error_plugin: str | None = None
 
 
 class Append(msgspec.Struct, frozen=True):

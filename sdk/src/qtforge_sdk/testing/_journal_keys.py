@@ -19,13 +19,19 @@ from qtforge_sdk.journal_errors import (
     TagsInvalidError,
 )
 from qtforge_sdk.records import (
+    ErrorInfo,
     QueueEntry,
+    Record,
+    RunBlocked,
     RunKeys,
     RunPlace,
     RunQueued,
+    RunReset,
     RunResumed,
     RunStarted,
     StartedBy,
+    StepFailed,
+    StepStarted,
     UniqueRun,
 )
 from qtforge_sdk.run_keys import MOST_TAGS, WhenFull
@@ -99,8 +105,71 @@ class RunKeysContract:
         assert (found.title, found.tags, found.schedule) == (keys.title, keys.tags, "nightly")
         plain = await other.summary("plain")
         assert (plain.title, plain.tags, plain.schedule) == ("", {}, None)
+        assert (found.started_by, plain.started_by) == (
+            by,
+            StartedBy(kind="request", name="Anna"),
+        )
         assert list(await other.records("run")) == [started("run", keys=keys, started_by=by)]
         assert not await other.check()
+
+    @scenario
+    async def test_what_started_a_run_and_how_it_failed_is_in_the_summary(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        odd = StartedBy(kind="event", name=f"a b\0{'x' * 500}")
+        error = ErrorInfo(code="shop.closed", message="it is closed", plugin="shop")
+        for name, records in (
+            ("failed", [finished("failed", "failed", error=error)]),
+            ("blocked", [RunBlocked(run_id="blocked", at=NOW, reason="no plugin")]),
+            ("again", [finished("again", "failed", error=error)]),
+            ("going", []),
+        ):
+            owned = await journal.create(started(name, started_by=odd))
+            if records:
+                await journal.append(owned, records)
+        resumed = RunResumed(run_id="again", at=NOW, owner="me", plugins={})
+        reset = RunReset(run_id="again", at=NOW, steps=[])
+        await journal.append(await journal.claim("again"), [reset, resumed])
+        found = {each.run_id: each for each in await journal.runs(RunQuery())}
+        assert {name: (each.error_code, each.error_plugin) for name, each in found.items()} == {
+            "failed": ("shop.closed", "shop"),
+            "blocked": ("run.blocked", None),
+            "again": (None, None),
+            "going": (None, None),
+        }
+        by = found["going"].started_by
+        assert by is not None
+        assert by.kind == "event"
+        assert by.name.startswith("a b\ufffdxxx")
+        assert len(by.name) < 250
+        child = await journal.create(started("child", parent="going", parent_step="s"))
+        assert (await journal.summary(child.run_id)).started_by is None
+        archive = await journal.export("failed")
+        await journal.delete(["failed"], ended_before=NOW + HOUR)
+        await journal.import_(archive)
+        assert (await journal.summary("failed")).error_code == "shop.closed"
+
+    @scenario
+    async def test_a_message_and_a_traceback_are_stored_as_they_are(
+        self, journals: Journals
+    ) -> None:
+        journal = await journals.open()
+        large = {"text": "ü" * 200_000, "lines": ["x" * 70_000] * 3, "n": 1}
+        records: list[Record] = [
+            StepStarted(run_id="run", at=NOW, step="a", topic="t", message={"b": [1, None]}),
+            StepStarted(run_id="run", at=NOW, step="b", topic="t", message=large),
+            StepFailed(
+                run_id="run",
+                at=NOW,
+                step="b",
+                error=ErrorInfo(code="x", message="y", traceback="Traceback\n  a \x1b[31m"),
+                required=True,
+                duration_s=1.0,
+            ),
+        ]
+        await journal.append(await journal.create(started("run")), records)
+        assert list(await journal.records("run"))[1:] == records
 
     @scenario
     async def test_runs_are_listed_by_all_of_some_tags(self, journals: Journals) -> None:

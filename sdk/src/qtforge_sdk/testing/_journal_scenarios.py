@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from qtforge_sdk.journal import InboxMessage, Journal, MessageKind, Ownership
-from qtforge_sdk.records import Record, RunFinished, RunStarted, StepSucceeded
+from qtforge_sdk.records import ErrorInfo, Record, RunFinished, RunStarted, StepSucceeded
 
 __all__ = [
     "NOW",
@@ -132,6 +132,7 @@ def finished(
     *,
     after_s: float = 1.0,
     result: Any = None,
+    error: ErrorInfo | None = None,
 ) -> RunFinished:
     """Return a run's last record."""
     return RunFinished(
@@ -141,7 +142,7 @@ def finished(
         degraded=False,
         result=result,
         summary="",
-        error=None,
+        error=error,
     )
 
 

@@ -15,8 +15,13 @@ from hypothesis import strategies as st
 from tests.host.cli.terminals import in_terminal
 
 from qtforge_host.api.documents import RunRow
+from qtforge_host.api.snapshots import RunSnapshot
 from qtforge_host.cli.runs.rows import brief_time, folded, short_ids, tree
+from qtforge_host.cli.runs.show import details
 from qtforge_host.cli.runs.values import value_lines
+from qtforge_host.runs.state import RunState
+from qtforge_sdk import ErrorInfo
+from qtforge_sdk.records import Record, RunStarted, StepFailed, StepStarted
 
 AT = datetime.datetime(2026, 11, 30, 12, tzinfo=datetime.UTC)
 IDS = st.builds("20261130-20174{}-{:010x}".format, st.integers(0, 1), st.integers(0, 16**10 - 1))
@@ -38,7 +43,10 @@ when = "false"
 
 
 def row(run_id: str, parent: str | None = None) -> RunRow:
-    empty = ("finished_at", "duration_s", "schedule", "concurrency_key", "state", "waiting_since")
+    empty = (
+        "finished_at", "duration_s", "schedule", "concurrency_key", "state", "waiting_since",
+        "started_by", "error_code", "error_plugin",
+    )  # fmt: skip
     nothing = dict.fromkeys(empty)
     return msgspec.convert(
         {
@@ -145,3 +153,27 @@ def test_a_run_is_shown_with_its_input_and_result_and_whole_with_full(cli: Any) 
     assert "\nresult of document_parsing\n  {\n" in whole
     document = cli("runs", "show", run_id, "--json").json
     assert document["input"]["document"]["name"] == "a.txt"
+
+
+def test_each_attempt_is_shown_with_its_message_and_its_traceback_safe_for_a_terminal() -> None:
+    about: dict[str, Any] = {"run_id": "r", "at": AT}
+    error = ErrorInfo(code="x", message="y", traceback="Traceback\n  File a\nOops: \x1b[31m")
+    begun = StepStarted(**about, step="s", topic="t", message={"item": "tea"})
+    again = StepStarted(**about, step="s", topic="t", attempt=2, message_note="it has 9 MB")
+    failed = StepFailed(**about, step="s", error=error, required=True, duration_s=1.0)
+    first = RunStarted(**about, workflow="w", kind="k", workflow_version="", input={}, plugins={})
+    records: list[Record] = [first, begun, failed, again]
+    state = RunState.from_records("r", records)
+    seen = RunSnapshot(state=state, status="running", owners=1, records=records)
+    assert list(details(seen, full=False)) == []
+    assert [line for line in details(seen, full=True) if line] == [
+        "message of s",
+        "  {",
+        '    "item": "tea"',
+        "  }",
+        "traceback of s, attempt 1",
+        "  Traceback",
+        "    File a",
+        r"  Oops: \x1b[31m",
+        "message of s: it has 9 MB",
+    ]
