@@ -299,7 +299,7 @@ class Cluster:
         return -1
 
     def ledger(self) -> Iterator[tuple[str, str, int, float]]:
-        """Give what each call noted: ``begun`` or ``done``, its key, its process, and when."""
+        """Give what each call noted (``begun``, ``done``, ``cut``), its key, process, and when."""
         with (self.folder / "ledger").open() as file:
             for line in file:
                 what, key, pid, at = line.split()

@@ -1,5 +1,7 @@
 """The plugins of the chaos runs: each call writes its idempotency key into a ledger.
 
+A line is ``begun``, ``done`` or, for a call that was cancelled, ``cut``.
+
 They are installed by `tools.chaos.cluster` for the workers only. A line is one write to a file that
 is open for appending, so that processes do not mix theirs.
 """
@@ -85,7 +87,11 @@ class Remote(Plugin):
 
 async def _note(message: dict[str, Any], context: OperationContext) -> int:
     _write("begun", context)
-    await asyncio.sleep(float(message["pause_s"]))
+    try:
+        await asyncio.sleep(float(message["pause_s"]))
+    except asyncio.CancelledError:
+        _write("cut", context)
+        raise
     _write("done", context)
     return int(message["number"])
 

@@ -33,6 +33,7 @@ from tools.chaos.checking import (
     namespace,
 )
 from tools.chaos.cluster import Cluster, Worker, wait_for
+from tools.chaos.limit_parts import limits
 from tools.chaos.scale_parts import idle, share_out, upgrade
 from tools.chaos.stores import SqliteStore
 
@@ -384,6 +385,7 @@ PARTS: Final[Mapping[str, Part]] = MappingProxyType(
         "disk-full": disk_full,
         "partition": partition,
         "clocks": clocks,
+        "limits": limits,
         "dead-worker": dead_worker,
         "schedules": schedules,
         "share-out": share_out,
