@@ -36,9 +36,9 @@ from qtforge_host.plugins.absent_topics import AbsentTopics
 from qtforge_host.plugins.activation import Activation
 from qtforge_host.plugins.candidates import Candidate
 from qtforge_host.plugins.extensions import (
+    Orchestrators,
     load_files,
     load_journal,
-    load_orchestrators,
     load_transport,
 )
 from qtforge_host.plugins.hooks import Hooks
@@ -68,6 +68,7 @@ from qtforge_host.runs.triggers import EventTriggers
 from qtforge_host.workflows.catalog import Catalog, Contribution
 from qtforge_host.workflows.checking import WorkflowChecker
 from qtforge_host.workflows.definitions import Parsed, Problem, UnmetRequirement, Workflow
+from qtforge_host.workflows.file_names import FileNames
 from qtforge_host.workflows.reach import reach
 from qtforge_host.workflows.topic_types import TopicTypes
 from qtforge_sdk import Orchestrator, PluginContext, Record
@@ -227,6 +228,7 @@ class Host:
         self._durable: Durable | None = None
         self._plugins: PluginLifecycle | None = None
         self._activation: Activation | None = None
+        self._file_names = FileNames()
         self.events: EventTriggers
         self.sender: PublicationSender
         self.registry: Registry
@@ -502,9 +504,15 @@ class Host:
                 )
 
     async def _read_workflows(self) -> None:
-        loaded = load_orchestrators(self._resolution, self._loader, self.settings)
-        self._orchestrators = {**loaded, **await self._contributions.orchestrators(loaded)}
-        self.catalog = Catalog(self._orchestrators)
+        installed = self._installed
+        offered = Orchestrators(self._resolution, self._loader, self.settings, installed.kinds)
+        if self._scope == "asked":
+            self._file_names = FileNames(installed.workflows)
+        else:  # nothing is to be imported or read later, while the host is at work
+            offered.load_all()
+        offered.add(await self._contributions.orchestrators(offered))
+        self._orchestrators = offered
+        self.catalog = Catalog(self._orchestrators, self._file_names)
         self.catalog.add([*self._declared_workflows(), *await self._contributions.workflows()])
         self.catalog.add_folder(self.settings.config_path.parent / "workflows")
         self._checker = WorkflowChecker(
@@ -597,7 +605,7 @@ class Host:
         if self.nodes is not None:
             await self.nodes.close()
         if self._plugins is not None:
-            self._installed.add_loaded(self._loader.succeeded)
+            self._installed.add(self._loader.succeeded, self._file_names.learnt)
             await self._plugins.stop_all()
         await self.bus.close()
         await self._parts.wiring.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import logging
 import math
 import socket
@@ -71,12 +71,18 @@ class Placements:
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir: Final = state_dir
-        place = f"{socket.gethostname()} {state_dir}"
-        self._place: Final = hashlib.sha256(place.encode()).hexdigest()[:16]
         self._known = _Known()
         self._elsewhere: Mapping[str, str] = MappingProxyType({})
         self._own: dict[str, Placement] = {}
         self.on_change: list[Callable[[], None]] = []
+
+    @functools.cached_property
+    def _place(self) -> str:
+        """This state directory among those of all machines; few hosts are asked for it."""
+        import hashlib  # its first import makes OpenSSL ready, in 3 ms
+
+        place = f"{socket.gethostname()} {self._state_dir}"
+        return hashlib.sha256(place.encode()).hexdigest()[:16]
 
     @property
     def own(self) -> Mapping[str, Placement]:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import importlib.util
-import tempfile
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -194,6 +193,8 @@ class ObjectFiles:
     @contextlib.asynccontextmanager
     async def _copied(self, name: str) -> AsyncIterator[Path | None]:
         check_file_name(name)
+        import tempfile  # slow to import, and needed for files elsewhere only
+
         await asyncio.to_thread(private_folder, self._work)
         with tempfile.NamedTemporaryFile(dir=self._work, suffix=f".{Path(name).name}") as copy:
             async with self._call(name) as store:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -63,6 +62,8 @@ class RunFiles:
 
     async def sweep(self, journal: Journal) -> int:
         """Remove the folders to which no run of a journal refers; return how many."""
+        import shutil  # slow to import, and needed here only
+
         found = await self.orphans(journal)
         for folder in found:  # what remains is removed the next time
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -25,35 +25,22 @@ from qtforge_host.api.answers import (
     refuse_finished,
     until_paused,
 )
-from qtforge_host.api.bulk import (
-    OPEN,
-    RESUMABLE,
-    RETRIABLE,
-    Selection,
-    do_with_all,
-    do_with_each,
-)
 from qtforge_host.api.documents import Amended, BulkDone, Patches, RunPlan
 from qtforge_host.api.errors import TooManyRunsError
-from qtforge_host.api.event_outcome import EventOutcome
 from qtforge_host.api.extras import SCHEDULES, check_installed
-from qtforge_host.api.host_client import HostClient
 from qtforge_host.api.idempotency import check_same, run_id_of
 from qtforge_host.api.lookup import shown_status
-from qtforge_host.api.nodes import NodeClient
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.queueing import queue_entry
 from qtforge_host.api.snapshots import RunSnapshot, look
 from qtforge_host.api.store import RunStore
 from qtforge_host.config.settings import Settings, load_settings
 from qtforge_host.expressions.evaluator import Evaluator
-from qtforge_host.run_files import RunFiles
 from qtforge_host.runs.amendments import amend as check_amendment
 from qtforge_host.runs.amendments import amend_resting, amendment_outcome
 from qtforge_host.runs.children import cancel_family
 from qtforge_host.runs.engine import Engine, RunIds
 from qtforge_host.runs.log import RunListener
-from qtforge_host.runs.reset import ResetAmendment, forked, reset_run
 from qtforge_host.runs.run_keys import Start
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Durable
@@ -93,7 +80,11 @@ from qtforge_sdk.records import (
 )
 from qtforge_sdk.run_status import RECOVERABLE, RESTING
 
-if TYPE_CHECKING:  # it needs an extra
+if TYPE_CHECKING:  # imported where they are used: a run needs none of them, and one an extra
+    from qtforge_host.api.bulk import Selection
+    from qtforge_host.api.event_outcome import EventOutcome
+    from qtforge_host.api.host_client import HostClient
+    from qtforge_host.api.nodes import NodeClient
     from qtforge_host.api.schedules import ScheduleClient
 
 __all__ = ["RunClient"]
@@ -133,10 +124,6 @@ class RunClient(RunStore):
         stays: Whether this process stays to execute what a call resumes. Where it does not,
             such as in a command, a call that resumes a run returns when that run rests.
         max_runs: So many runs execute in this process at once; None for any number.
-
-    Attributes:
-        host: The use cases of the host itself: topics, requests, health, plugins.
-        nodes: The use cases of the processes that take runs, and of pools.
     """
 
     def __init__(
@@ -148,12 +135,24 @@ class RunClient(RunStore):
         max_runs: int | None = None,
     ) -> None:
         super().__init__(parts)
-        self.host = HostClient(parts)
-        self.nodes = NodeClient(parts)
         self._by = by
         self._stays = stays
         self._max_runs = max_runs
         self._ids = RunIds()
+
+    @functools.cached_property
+    def host(self) -> HostClient:
+        """The use cases of the host itself: topics, requests, health, plugins."""
+        from qtforge_host.api.host_client import HostClient  # see above
+
+        return HostClient(self._parts)
+
+    @functools.cached_property
+    def nodes(self) -> NodeClient:
+        """The use cases of the processes that take runs, and of pools."""
+        from qtforge_host.api.nodes import NodeClient  # see above
+
+        return NodeClient(self._parts)
 
     async def patches(self, workflow: str) -> Patches:
         """Count what a workflow's unfinished runs do with the changes of its code.
@@ -695,6 +694,8 @@ class RunClient(RunStore):
             RunNotFoundError: There is no such run.
             RunEndedError: The run has ended.
         """
+        from qtforge_host.api.event_outcome import EventOutcome  # see above
+
         journal = await self._parts.journal()
         before = await refuse_finished(journal, run_id)
         message = self._message("event", name=event, data=data, message_id=event_id)
@@ -796,6 +797,8 @@ class RunClient(RunStore):
         Raises:
             SelectionError: Which runs are meant is not said, or can't be.
         """
+        from qtforge_host.api.bulk import OPEN, do_with_all  # see above
+
         return await do_with_all(
             await self._parts.journal(),
             selection,
@@ -817,6 +820,8 @@ class RunClient(RunStore):
         Raises:
             SelectionError: Which runs are meant is not said, or can't be.
         """
+        from qtforge_host.api.bulk import OPEN, do_with_all  # see above
+
         return await do_with_all(
             await self._parts.journal(),
             selection,
@@ -889,6 +894,8 @@ class RunClient(RunStore):
         Raises:
             SelectionError: Which runs are meant is not said, or can't be.
         """
+        from qtforge_host.api.bulk import RESUMABLE, do_with_all, do_with_each  # see above
+
         durable = await self._parts.durable()
 
         async def resume(run_id: str) -> None:
@@ -932,6 +939,8 @@ class RunClient(RunStore):
             AmendmentRefusedError: The patch is not possible; nothing was changed.
             WorkflowError: Its workflow can't run here.
         """
+        from qtforge_host.runs.reset import ResetAmendment, reset_run  # see above
+
         durable = await self._parts.durable()
         workflows = durable.engine.workflows
         records = await durable.journal.records(run_id)
@@ -982,6 +991,8 @@ class RunClient(RunStore):
         Raises:
             SelectionError: Which runs are meant is not said, or can't be.
         """
+        from qtforge_host.api.bulk import RETRIABLE, do_with_all  # see above
+
         durable = await self._parts.durable()
 
         async def retry(run_id: str) -> None:
@@ -1020,6 +1031,9 @@ class RunClient(RunStore):
             OperationError: ``secret.missing``: the run was imported, and a secret that stays in
                 a changed input is not here.
         """
+        from qtforge_host.run_files import RunFiles  # see above
+        from qtforge_host.runs.reset import forked
+
         durable = await self._parts.durable()
         records = await durable.journal.records(run_id)
         state = RunState.from_records(run_id, records)
@@ -1153,6 +1167,8 @@ class RunClient(RunStore):
     async def _send_to_machine(
         self, run_id: str, message: InboxMessage, timeout_s: float
     ) -> EventOutcome:
+        from qtforge_host.api.event_outcome import EventOutcome  # see above
+
         durable = await self._parts.durable()
         checkpoint = await durable.supervisor.send(run_id, message, timeout_s=timeout_s)
         if checkpoint is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qtforge_host.api.documents import WorkflowProblem, WorkflowRow
 from qtforge_host.config.settings import Settings
-from qtforge_host.plugins.extensions import load_orchestrators
+from qtforge_host.plugins.extensions import Orchestrators
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
@@ -47,7 +47,7 @@ class WorkflowsOfRuns:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._found: dict[tuple[str, str], Workflow | None] = {}
-        self._recorded: dict[str, RecordedWorkflows] = {}
+        self._recorded: RecordedWorkflows | None = None
 
     def of(self, state: RunState) -> Workflow | None:
         """Return a run's workflow.
@@ -60,19 +60,19 @@ class WorkflowsOfRuns:
             return None
         key = (started.kind, started.definition_text)
         if state.definition is not None:
-            return self._read(state, started.kind)  # amended: no other run has the same
+            return self._read(state)  # amended: no other run has the same
         if key not in self._found:
-            self._found[key] = self._read(state, started.kind)
+            self._found[key] = self._read(state)
         return self._found[key]
 
-    def _read(self, state: RunState, kind: str) -> Workflow | None:
-        if kind not in self._recorded:
+    def _read(self, state: RunState) -> Workflow | None:
+        if self._recorded is None:
             installed = resolve_installed(self._settings)
             loader = PluginLoader(known=installed.loaded)
-            kinds = load_orchestrators(installed.resolution, loader, self._settings, only=kind)
-            self._recorded[kind] = RecordedWorkflows(kinds, _not_found, _unchecked)
+            kinds = Orchestrators(installed.resolution, loader, self._settings, installed.kinds)
+            self._recorded = RecordedWorkflows(kinds, _not_found, _unchecked)
         try:
-            return self._recorded[kind].recorded(state)
+            return self._recorded.recorded(state)
         except WorkflowError:
             return None
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import msgspec
 
 from qtforge_host.config.settings import Settings, config_path_of, load_settings
 
@@ -24,8 +24,7 @@ __all__ = ["Session", "bus_option", "journal_option"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(slots=True)
-class Session:
+class Session(msgspec.Struct, eq=False):
     """The object in every command's ``click.Context.obj``.
 
     Attributes:
@@ -47,7 +46,7 @@ class Session:
     debug: bool = False
     pager: bool = True
     host: Host | None = None
-    _settings: Settings | None = field(default=None, repr=False)
+    _settings: Settings | None = None
 
     @property
     def settings(self) -> Settings:

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import socket
+import sys
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,6 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
-import platformdirs
 
 from qtforge_host.config.permissions import changeable_by_others
 from qtforge_host.config.retention import RetentionSettings, read_retention
@@ -34,6 +34,7 @@ __all__ = [
     "config_path_of",
     "load_settings",
     "plugin_config",
+    "user_folder",
 ]
 
 T = TypeVar("T")
@@ -44,6 +45,10 @@ STATE_VARIABLE: Final = "QTFORGE_STATE_DIR"
 JOURNAL_VARIABLE: Final = "QTFORGE_JOURNAL"
 BUS_VARIABLE: Final = "QTFORGE_BUS"
 _APPLICATION: Final = "qtforge"
+_XDG: Final = {
+    "config": ("XDG_CONFIG_HOME", ".config"),
+    "state": ("XDG_STATE_HOME", ".local/state"),
+}
 _LEAST_MEMORY_BYTES: Final = 64 << 20  # the interpreter and a plugin take 30 MiB
 _MOST_MEMORY_BYTES: Final = 1 << 50
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
@@ -377,7 +382,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def config_path_of(config_path: Path | None, environ: Mapping[str, str]) -> Path:
     """Return the configuration file; see `load_settings`."""
     named = config_path or _path_in(environ, CONFIG_VARIABLE)
-    return named or platformdirs.user_config_path(_APPLICATION) / "config.toml"
+    return named or user_folder("config") / "config.toml"
+
+
+def user_folder(kind: Literal["config", "state"]) -> Path:
+    """Return the user's folder for configurations or states, as platformdirs names it."""
+    if sys.platform.startswith("linux"):  # the XDG Base Directory Specification
+        variable, default = _XDG[kind]
+        base = os.environ.get(variable, "")
+        if os.path.isabs(base):
+            return Path(base) / _APPLICATION
+        if not base.strip() and os.path.isabs(home := os.path.expanduser("~")):
+            return Path(home, default, _APPLICATION)
+    import platformdirs  # slow to import, and needed elsewhere only
+
+    if kind == "config":
+        return platformdirs.user_config_path(_APPLICATION)
+    return platformdirs.user_state_path(_APPLICATION)
 
 
 def load_settings(
@@ -420,7 +441,7 @@ def load_settings(
     settings = Settings(
         # Absolute from here on: a plugin may change the working directory.
         config_path=_absolute(path),
-        state_dir=_absolute(state or platformdirs.user_state_path(_APPLICATION)),
+        state_dir=_absolute(state or user_folder("state")),
         safe_mode=safe_mode,
         import_timeout_s=_seconds(table.import_timeout, path, "import_timeout"),
         start_timeout_s=_seconds(table.start_timeout, path, "start_timeout"),

@@ -18,9 +18,9 @@ from typing import Final
 
 import msgspec
 
+from qtforge_host.file_states import FileState
 from qtforge_host.plugin_code import valid_text, value_text
 from qtforge_host.plugins.candidates import Candidate
-from qtforge_host.plugins.file_states import FileState
 from qtforge_host.plugins.python_source import parse_source
 from qtforge_sdk.placement import ANY_NODE, ONE_NODE
 

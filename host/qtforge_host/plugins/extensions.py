@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from qtforge_host.plugins.candidates import (
     JOURNAL_GROUP,
     ORCHESTRATOR_GROUP,
     TRANSPORT_GROUP,
+    Candidate,
 )
 from qtforge_host.plugins.journals import journal_settings, own_journal
 from qtforge_host.plugins.loading import PluginLoader
@@ -27,7 +28,7 @@ from qtforge_sdk.secrets import Secrets
 from qtforge_sdk.transport import Transport, TransportFactory, TransportSettings
 from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["add_orchestrator", "load_journal", "load_orchestrators", "load_transport"]
+__all__ = ["Orchestrators", "add_orchestrator", "load_files", "load_journal", "load_transport"]
 
 _LOG = logging.getLogger("qtforge.host")
 # Distributions of journals and transports that are no part of this one, by the schemes of their
@@ -135,30 +136,69 @@ def _load(
     return outcome.loaded[0].plugin_class
 
 
-def load_orchestrators(
-    resolution: Resolution, loader: PluginLoader, settings: Settings, *, only: str | None = None
-) -> dict[str, Orchestrator[Any]]:
-    """Make the orchestrators of the entry points, and return them by the kind they execute.
+class Orchestrators(Mapping[str, Orchestrator[Any]]):
+    """The orchestrators of the entry points, by the kind that they execute.
+
+    Each is imported when its kind is looked up: a run needs one of them, and the imports of the
+    others take longer than all that it does. Where it is not known which is of a kind, all are.
 
     Args:
         resolution: What is installed.
         loader: Imports them.
         settings: The configuration.
-        only: Load just the entry point of that name; None for all.
+        kinds: The kind of each entry point by its key, where that is known.
     """
-    found = [
-        one
-        for one in resolution.others
-        if one.group == ORCHESTRATOR_GROUP and (only is None or one.name == only)
-    ]
-    outcome = loader.load(found, import_timeout_s=settings.import_timeout_s)
-    for key, status in outcome.failed.items():
-        _LOG.warning("%s is %s: %s", key, status.state, status.reason)
-    kinds: dict[str, Orchestrator[Any]] = {}
-    for one in outcome.loaded:
-        author = Author(one.candidate.name, one.candidate.version)
-        add_orchestrator(kinds, one.plugin, author)
-    return kinds
+
+    def __init__(
+        self,
+        resolution: Resolution,
+        loader: PluginLoader,
+        settings: Settings,
+        kinds: Mapping[str, str],
+    ) -> None:
+        self._loader = loader
+        self._timeout_s = settings.import_timeout_s
+        self._found: dict[str, Orchestrator[Any]] = {}
+        self._waiting = [one for one in resolution.others if one.group == ORCHESTRATOR_GROUP]
+        self._by_kind: dict[str, Candidate] = {}
+        if all(one.key in kinds for one in self._waiting):
+            for one in self._waiting:
+                self._by_kind.setdefault(kinds[one.key], one)
+
+    def __getitem__(self, kind: str) -> Orchestrator[Any]:
+        if kind not in self._found:
+            one = self._by_kind.pop(kind, None)
+            if one is not None and one in self._waiting:
+                self._load([one])
+            if kind not in self._found:
+                self.load_all()
+        return self._found[kind]
+
+    def __iter__(self) -> Iterator[str]:
+        self.load_all()
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        self.load_all()
+        return len(self._found)
+
+    def add(self, contributed: Mapping[str, Orchestrator[Any]]) -> None:
+        """Add orchestrators of kinds that no entry point is of."""
+        self._found.update(contributed)
+
+    def load_all(self) -> None:
+        """Import those that were not looked up until now."""
+        if self._waiting:
+            self._load(self._waiting)
+
+    def _load(self, wanted: Sequence[Candidate]) -> None:
+        self._waiting = [one for one in self._waiting if one not in wanted]
+        outcome = self._loader.load(wanted, import_timeout_s=self._timeout_s)
+        for key, status in outcome.failed.items():
+            _LOG.warning("%s is %s: %s", key, status.state, status.reason)
+        for one in outcome.loaded:
+            author = Author(one.candidate.name, one.candidate.version)
+            add_orchestrator(self._found, one.plugin, author)
 
 
 def add_orchestrator(

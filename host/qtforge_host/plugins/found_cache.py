@@ -24,21 +24,26 @@ import msgspec
 
 from qtforge_host.config.permissions import others_may_write
 from qtforge_host.config.settings import Settings
+from qtforge_host.file_states import FileState
 from qtforge_host.plugins.candidates import Candidate, EntryPoint, ScanProblem, Status
 from qtforge_host.plugins.declarations import Declarations
-from qtforge_host.plugins.file_states import FileState
 from qtforge_host.plugins.offers import Offers
 from qtforge_host.plugins.quarantine import FILE_NAME as FAILURES
+from qtforge_host.workflows.file_names import NamedFile
 from qtforge_sdk.files import write_atomically
 
 __all__ = ["FILE_NAME", "Found", "FoundCache"]
 
 FILE_NAME: Final = "plugins-found.msgpack"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+_SEPARATORS: Final = re.compile(r"[-_.]+")
 _MOST_BYTES: Final = 64 << 20
 # A file that was changed so shortly before may be changed again without another time.
 _SETTLED_NS: Final = 2_000_000_000
-_METADATA: Final = ("METADATA", "PKG-INFO", "RECORD", "requires.txt")
+# There may be hundreds of distributions: no more files of each are looked at than tell a change.
+_DIST_INFO: Final = ("", "/METADATA", "/RECORD", "/entry_points.txt")
+_EGG_INFO: Final = ("", "/PKG-INFO", "/requires.txt", "/entry_points.txt")
+_NO_FILE: Final = (0, 0, 0, 0)
 
 
 class _Candidate(msgspec.Struct, frozen=True, array_like=True):
@@ -72,9 +77,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         declarations: What each plugin declares, by its key.
         providers: The other plugin distributions that each plugin's requires, by its key.
         offers: What each accepted plugin offers, by its key.
+        kinds: The kind that each orchestrator executes, by its key, where its source tells.
         problems: Metadata that could not be read.
         host_version: The version of qtforge-host.
         loaded: The keys of candidates that have been loaded as they are installed.
+        workflows: Files of definitions that were read, by their paths.
     """
 
     candidates: tuple[Candidate, ...]
@@ -88,9 +95,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     declarations: Mapping[str, Declarations]
     providers: Mapping[str, Sequence[str]]
     offers: Mapping[str, Offers]
+    kinds: Mapping[str, str]
     problems: tuple[ScanProblem, ...]
     host_version: str
     loaded: frozenset[str] = frozenset()
+    workflows: Mapping[str, NamedFile] = {}
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,16 +170,21 @@ class FoundCache:
         if max(newest, self._newest_ns) <= self._began_ns - _SETTLED_NS:
             self._write(found)
 
-    def add_loaded(self, found: Found, loaded: Iterable[str]) -> None:
-        """Keep which candidates have been loaded, besides what was found.
+    def add(self, found: Found, loaded: Iterable[str], workflows: Iterable[NamedFile] = ()) -> None:
+        """Keep what a process has learnt, besides what was found.
 
         Args:
             found: What was read or written.
-            loaded: The keys of the candidates.
+            loaded: The keys of the candidates that it has loaded.
+            workflows: The files of definitions that it has read, as they were before.
         """
-        known = found.loaded | frozenset(loaded)
-        if self._is_kept and known != found.loaded:
-            self._write(msgspec.structs.replace(found, loaded=known))
+        settled = self._began_ns - _SETTLED_NS
+        named = {one.state.path: one for one in workflows if one.state.ctime_ns <= settled}
+        learnt = msgspec.structs.replace(
+            found, loaded=found.loaded | frozenset(loaded), workflows={**found.workflows, **named}
+        )
+        if self._is_kept and learnt != found:
+            self._write(learnt)
 
     def _write(self, found: Found) -> None:
         if self._key is None or not self._path.parent.is_dir():
@@ -204,9 +218,10 @@ class FoundCache:
         for name, said in sorted(settings.plugins.items()):
             yield name, said.enabled, said.distribution
         yield _content(settings.state_dir / FAILURES)
-        for file in sorted(os.listdir(Path(__file__).parent)):  # this code
+        own = os.path.dirname(__file__)
+        for file in sorted(os.listdir(own)):  # this code
             if file.endswith(".py"):
-                yield FileState.of(str(Path(__file__).parent / file))
+                yield self._state(f"{own}{os.sep}{file}")
         yield from self._finders()
         for place in sys.path:
             yield from self._distributions(place)
@@ -229,24 +244,26 @@ class FoundCache:
             return
         found: set[str] = set()
         for name in names:
-            if not name.lower().endswith((".dist-info", ".egg-info", "egg-info")):
+            suffix = name[-9:].lower()
+            if not suffix.endswith(("dist-info", "egg-info")):
                 continue
-            stem = re.sub(r"[-_.]+", "-", name.partition("-")[0]).lower()
+            stem = _SEPARATORS.sub("-", name.partition("-")[0]).lower()
             if stem in found:  # which of them counts depends on their modules
                 raise _DoubtError
             found.add(stem)
-            path = os.path.join(folder, name)
-            yield name, [self._state(os.path.join(path, each)) for each in _METADATA]
-            yield (
-                _content(Path(path) / "entry_points.txt")
-                if os.path.isdir(path)
-                else (self._state(path))
-            )
+            yield name
+            path = f"{folder}{os.sep}{name}"
+            for each in _DIST_INFO if suffix == "dist-info" else _EGG_INFO:
+                yield self._state(path + each)
 
-    def _state(self, path: str) -> FileState:
-        state = FileState.of(path)
-        self._newest_ns = max(self._newest_ns, state.ctime_ns)
-        return state
+    def _state(self, path: str) -> tuple[int, int, int, int]:
+        """Return a file's state, as a plain tuple: there are a thousand of them."""
+        try:
+            found = os.stat(path)
+        except (OSError, ValueError):
+            return _NO_FILE
+        self._newest_ns = max(self._newest_ns, found.st_ctime_ns)
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 class _DoubtError(Exception):

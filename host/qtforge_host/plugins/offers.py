@@ -21,7 +21,7 @@ from qtforge_host.plugins.python_source import expression_text, unparse
 from qtforge_sdk.errors import InvalidTopicError
 from qtforge_sdk.topics import validate_pattern, validate_topic
 
-__all__ = ["OfferedOperation", "Offers", "offers_in", "read_offers"]
+__all__ = ["OfferedOperation", "Offers", "kind_in", "offers_in", "read_offers"]
 
 START: Final = "qtforge_start"
 HEALTH: Final = "qtforge_health"
@@ -107,6 +107,26 @@ def offers_in(source: ClassSource | None) -> Offers:
         return msgspec.structs.replace(found, folder=str(source.path.parent))
     except _UnreadError as error:
         return Offers(unread=str(error))
+
+
+def kind_in(source: ClassSource | None) -> str:
+    """Return the kind of workflow that an orchestrator's class says it executes.
+
+    Args:
+        source: The class, parsed; None where it was not found.
+
+    Returns:
+        "" where it is not a literal of a plain class.
+    """
+    if source is None or source.definition is None:
+        return ""
+    definition = source.definition
+    if definition.decorator_list or definition.keywords:
+        return ""
+    found = [value for name, value in _assignments(definition.body) if name == "kind"]
+    if len(found) != 1 or not isinstance(found[0], ast.Constant):
+        return ""
+    return found[0].value if isinstance(found[0].value, str) else ""
 
 
 class _UnreadError(Exception):

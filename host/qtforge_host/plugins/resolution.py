@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from qtforge_host.config.settings import Settings
+from qtforge_host.file_states import FileState
 from qtforge_host.plugins.candidates import (
     HOST_DISTRIBUTION,
     JOURNAL_GROUP,
+    ORCHESTRATOR_GROUP,
     PLUGIN_GROUP,
     READY,
     SDK_DISTRIBUTION,
@@ -29,11 +31,11 @@ from qtforge_host.plugins.candidates import (
 )
 from qtforge_host.plugins.declarations import Declarations, find_class, read_declarations
 from qtforge_host.plugins.dependency_graph import resolve_dependencies
-from qtforge_host.plugins.file_states import FileState
 from qtforge_host.plugins.found_cache import Found, FoundCache
-from qtforge_host.plugins.offers import Offers, offers_in
+from qtforge_host.plugins.offers import Offers, kind_in, offers_in
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.requirements import DistributionChecker
+from qtforge_host.workflows.file_names import NamedFile
 
 __all__ = [
     "Installed",
@@ -295,8 +297,10 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
         problems: Metadata that could not be read.
         memory: The failures of earlier starts.
         host_version: The version of qtforge-host.
+        kinds: The kind that each orchestrator executes, by its key, where its source tells.
         loaded: The keys of candidates that have been loaded before as they are installed.
-        add_loaded: Keeps the keys of further ones.
+        workflows: Files of definitions that were read before, by their paths.
+        add: Keeps further ones of both.
     """
 
     resolution: Resolution
@@ -304,8 +308,10 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
     problems: Sequence[ScanProblem]
     memory: FailureMemory
     host_version: str
+    kinds: Mapping[str, str]
     loaded: frozenset[str]
-    add_loaded: Callable[[Iterable[str]], None]
+    workflows: Mapping[str, NamedFile]
+    add: Callable[[Iterable[str], Iterable[NamedFile]], None]
 
 
 def resolve_installed(settings: Settings, *, fresh: bool = False) -> Installed:
@@ -330,8 +336,10 @@ def resolve_installed(settings: Settings, *, fresh: bool = False) -> Installed:
         problems=found.problems,
         memory=memory,
         host_version=found.host_version,
+        kinds=found.kinds,
         loaded=found.loaded,
-        add_loaded=functools.partial(cache.add_loaded, found),
+        workflows=found.workflows,
+        add=functools.partial(cache.add, found),
     )
 
 
@@ -346,7 +354,9 @@ def _look(settings: Settings, memory: FailureMemory, cache: FoundCache) -> tuple
     sources = {one.key: find_class(one) for one in inputs.plugins if one.key in inputs.declarations}
     for key in resolution.needs:
         offers[key] = offers_in(sources[key])
-    for source in sources.values():
+    orchestrators = [one for one in resolution.others if one.group == ORCHESTRATOR_GROUP]
+    classes = {one.key: find_class(one) for one in orchestrators}
+    for source in [*sources.values(), *classes.values()]:
         files += () if source is None else source.files
     found = Found(
         candidates=resolution.candidates,
@@ -360,6 +370,7 @@ def _look(settings: Settings, memory: FailureMemory, cache: FoundCache) -> tuple
         declarations=inputs.declarations,
         providers=inputs.providers,
         offers=offers,
+        kinds={key: kind for key, each in classes.items() if (kind := kind_in(each))},
         problems=tuple(scanned.problems),
         host_version=installed_version(HOST_DISTRIBUTION),
     )

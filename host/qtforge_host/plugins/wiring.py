@@ -319,8 +319,11 @@ class Contributions:
         Args:
             known: The kinds that exist already; these are not replaced.
         """
+        contributed = await self._collect("qtforge_orchestrators")
+        if not contributed:
+            return {}  # without importing all that are known
         found = dict(known)
-        for wired, classes in await self._collect("qtforge_orchestrators"):
+        for wired, classes in contributed:
             for orchestrator in classes:
                 try:
                     add_orchestrator(found, orchestrator(), wired.author)

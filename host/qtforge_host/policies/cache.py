@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -169,6 +168,8 @@ def cache_key(topic: str, plugin: str, version: str, message: Any) -> str:
         message, builtin_types=_NATIVE, str_keys=True, order="deterministic"
     )
     encoded = msgspec.msgpack.encode([topic, plugin, version, plain], order="sorted")
+    import hashlib  # its first import makes OpenSSL ready, in 3 ms
+
     return hashlib.sha256(encoded).hexdigest()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 from collections.abc import Callable
@@ -83,7 +82,7 @@ class CacheFile:
                 return None
             put_at_s, expires_at_s, digest, value = row
             # SQLite has no checksums of its own, so it would not notice a flipped bit.
-            if hashlib.sha256(value).digest() != digest:
+            if _digest(value) != digest:
                 self._connection.execute("DELETE FROM entries WHERE key = ?", (key,))
                 return None
             # One from the future was put before the machine's clock was set back.
@@ -98,7 +97,7 @@ class CacheFile:
             execute("DELETE FROM entries WHERE expires_at <= ? OR key = ?", (now_s, key))
             if len(value) > self._max_bytes:
                 return
-            digest = hashlib.sha256(value).digest()
+            digest = _digest(value)
             execute(
                 "INSERT INTO entries (key, topic, put_at, expires_at, size, sum, value)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -157,6 +156,7 @@ class SqliteCache:
         self._thread: Final = ThreadPoolExecutor(1, thread_name_prefix="qtforge-cache")
         self._file: CacheFile | None = None  # touched by that thread only
         self._is_warned = False
+        self._is_used = False
         self._is_closed = False
 
     async def get(self, key: str, now_s: float) -> bytes | None:
@@ -178,6 +178,8 @@ class SqliteCache:
         if self._is_closed:
             return
         self._is_closed = True
+        if not self._is_used:
+            return  # no thread is started to close what was never opened
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._close_file)
         finally:
@@ -186,6 +188,7 @@ class SqliteCache:
     async def _do(self, work: Callable[[CacheFile], T], otherwise: T) -> T:
         if self._is_closed:
             return otherwise
+        self._is_used = True
         return await asyncio.get_running_loop().run_in_executor(
             self._thread, self._attempt, work, otherwise
         )
@@ -237,3 +240,9 @@ class SqliteCache:
 
 def _why(error: StoreError | OSError) -> str:
     return error.why if isinstance(error, StoreError) else str(error)
+
+
+def _digest(value: bytes) -> bytes:
+    import hashlib  # its first import makes OpenSSL ready, in 3 ms
+
+    return hashlib.sha256(value).digest()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-import secrets as random_bits
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -218,6 +217,8 @@ class RunSecrets:
 
     def _make(self, kind: str, name: str, each: RunSecret) -> str:
         shown = _NOT_IN_NAMES.sub("_", name)[:_LONGEST_NAME] or "_"
+        import secrets as random_bits  # it imports hashlib, and few runs have secrets
+
         mark = random_bits.token_hex(_MARK_BYTES)
         reference = f"${{{kind}.{shown}~{mark}}}"
         self._new[reference] = each

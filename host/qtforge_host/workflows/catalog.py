@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from qtforge_host.file_states import FileState
 from qtforge_host.plugin_code import NO_AUTHOR, Author
 from qtforge_host.sizes import size_text
 from qtforge_host.workflows.code_versions import newest_first, specifier_problem
@@ -24,6 +25,7 @@ from qtforge_host.workflows.definitions import (
     parse,
     parse_header,
 )
+from qtforge_host.workflows.file_names import FileNames
 from qtforge_host.workflows.topic_types import members_of
 from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
@@ -113,11 +115,15 @@ class Catalog:
 
     Args:
         orchestrators: The orchestrator of each kind.
+        file_names: The names in files; such a file is read when its workflow is asked for.
     """
 
-    def __init__(self, orchestrators: Mapping[str, Orchestrator[Any]]) -> None:
+    def __init__(
+        self, orchestrators: Mapping[str, Orchestrator[Any]], file_names: FileNames | None = None
+    ) -> None:
         self._orchestrators = orchestrators
-        self._known: dict[str, Parsed] = {}
+        self._file_names = file_names or FileNames()
+        self._known: dict[str, Parsed | Path] = {}  # a path has not been read yet
         self._refused: list[Parsed] = []
         self._older: dict[str, list[Parsed]] = {}  # functions of one name, without the newest
 
@@ -134,9 +140,15 @@ class Catalog:
         in_order = sorted(contributions, key=lambda each: not each.builtin)
         builtin: set[str] = set()
         for each in in_order:
+            name, unread = self._named(each.content)
+            if unread is not None and name not in self._known:
+                self._known[name] = unread
+                if each.builtin:
+                    builtin.add(name)
+                continue
             parsed = self._read(each)
             name = parsed.name or parsed.source
-            earlier = self._known.get(name)
+            earlier = self._find(name)
             if each.builtin:
                 builtin.add(name)
             elif name in builtin and earlier is not None:
@@ -156,7 +168,7 @@ class Catalog:
         """
         parsed = self._read(contribution)
         name = parsed.name or parsed.source
-        earlier = self._known.get(name)
+        earlier = self._find(name)
         if earlier is not None and _are_versions(earlier, parsed):
             self._add_version(name, parsed)
         else:
@@ -169,11 +181,17 @@ class Catalog:
 
         Two of them with one name make that name unusable.
         """
-        found: dict[str, Parsed] = {}
+        found: dict[str, Parsed | Path] = {}
         for path in sorted(folder.glob("*.toml")):
-            parsed = read_file(path, self._orchestrators)
+            name, unread = self._named(path)
+            if unread is not None and name not in found:
+                found[name] = unread
+                continue
+            parsed = self._read_file(path)
             name = parsed.name or parsed.source
             earlier = found.get(name)
+            if isinstance(earlier, Path):
+                earlier = self._read_file(earlier)
             if earlier is not None:
                 parsed = _duplicate(earlier, parsed, "give one of them another name")
             found[name] = parsed
@@ -183,7 +201,7 @@ class Catalog:
 
     def all(self) -> list[Parsed]:
         """Return every definition, including those with problems, sorted by name."""
-        known = [parsed for _, parsed in sorted(self._known.items())]
+        known = [self._get(name) for name in sorted(self._known)]
         return sorted([*known, *self._refused], key=lambda parsed: parsed.name or parsed.source)
 
     def older(self) -> list[Parsed]:
@@ -192,7 +210,7 @@ class Catalog:
 
     def versions(self, name: str) -> list[Workflow]:
         """Return the workflows of a name that can be read, newest first."""
-        known = self._known.get(name)
+        known = self._find(name)
         found = [*([] if known is None else [known]), *self._older.get(name, ())]
         return newest_first(each.workflow for each in found if each.workflow is not None)
 
@@ -211,7 +229,7 @@ class Catalog:
             WorkflowNotFoundError: There is neither.
         """
         if name in self._known:
-            return self._known[name]
+            return self._get(name)
         path = Path(name)
         if files and name.endswith(".toml") and path.is_file():
             return read_file(path, self._orchestrators)
@@ -222,7 +240,7 @@ class Catalog:
 
     def readable(self, name: str) -> Workflow | None:
         """Return the workflow of a name; None where there is none, or it has problems."""
-        parsed = self._known.get(name)
+        parsed = self._find(name)
         return None if parsed is None else parsed.workflow
 
     def get(self, name: str, *, files: bool = True) -> Workflow:
@@ -239,15 +257,37 @@ class Catalog:
 
     def _add_version(self, name: str, parsed: Parsed) -> None:
         """Add a function of another version; the same version again replaces it."""
-        found = [self._known[name], *self._older.get(name, ())]
+        found = [self._get(name), *self._older.get(name, ())]
         by_version = {_version(each): each for each in [*found, parsed]}
         workflows = newest_first(filter(None, (each.workflow for each in by_version.values())))
         ordered = [by_version[each.definition.version] for each in workflows]
         self._known[name], self._older[name] = ordered[0], ordered[1:]
 
+    def _named(self, content: str | Path | PythonWorkflow) -> tuple[str, Path | None]:
+        """Return the name in a file that need not be read now, and its path."""
+        if not isinstance(content, Path) or not (name := self._file_names.find(content)):
+            return "", None
+        return name, content
+
+    def _find(self, name: str) -> Parsed | None:
+        return self._get(name) if name in self._known else None
+
+    def _get(self, name: str) -> Parsed:
+        """Return what is known by a name; read now where it was not read before."""
+        found = self._known[name]
+        if isinstance(found, Path):
+            found = self._known[name] = self._read_file(found)
+        return found
+
+    def _read_file(self, path: Path) -> Parsed:
+        state = FileState.of(str(path))
+        parsed = read_file(path, self._orchestrators)
+        self._file_names.learn(state, parsed.name)
+        return parsed
+
     def _read(self, contribution: Contribution) -> Parsed:
         if isinstance(contribution.content, Path):
-            return read_file(contribution.content, self._orchestrators)
+            return self._read_file(contribution.content)
         if isinstance(contribution.content, PythonWorkflow):
             return _of_function(contribution.content, contribution)
         return parse(contribution.content, contribution.contributor, self._orchestrators)

@@ -200,7 +200,7 @@ def parse_header(text: str, source: str, kinds: Collection[str]) -> Parsed:
 
     def parsed() -> Parsed:
         table = toml.read(text)
-        problems = _problems(table, text, source, dict.fromkeys(kinds, _Header))
+        problems = _problems(table, text, source, kinds, lambda kind: _Header)
         if problems:
             return _refused(_name_of(table), source, problems)
         header = msgspec.convert(table, _Header)
@@ -225,8 +225,11 @@ def _guarded(source: str, read: Callable[[], Parsed]) -> Parsed:
 
 def _parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]]) -> Parsed:
     table = toml.read(text)
-    types = {kind: each.definition_type for kind, each in orchestrators.items()}
-    problems = _problems(table, text, source, types)
+
+    def type_of(kind: str) -> type[Definition]:
+        return orchestrators[kind].definition_type
+
+    problems = _problems(table, text, source, orchestrators, type_of)
 
     def made(found: Mapping[str, Any]) -> Workflow:
         orchestrator = orchestrators[found["kind"]]
@@ -234,8 +237,8 @@ def _parse(text: str, source: str, orchestrators: Mapping[str, Orchestrator[Any]
         return Workflow(definition=definition, orchestrator=orchestrator, source=source, text=text)
 
     def nearly() -> Workflow | None:
-        kind = types.get(str(table.get("kind")))
-        found = None if kind is None else mended(table, kind)
+        kind = str(table.get("kind"))
+        found = mended(table, type_of(kind)) if kind in orchestrators else None
         return None if found is None else made(found)
 
     if problems:
@@ -250,17 +253,22 @@ def _name_of(table: Mapping[str, Any]) -> str:
 
 
 def _problems(
-    table: Mapping[str, Any], text: str, source: str, types: Mapping[str, type[Definition]]
+    table: Mapping[str, Any],
+    text: str,
+    source: str,
+    kinds: Collection[str],
+    type_of: Callable[[str], type[Definition]],
 ) -> list[Problem]:
+    """Return what is wrong with a table; of `kinds` only its own is asked for, if it is one."""
     kind = table.get("kind")
-    if isinstance(kind, str) and kind not in types:
+    if isinstance(kind, str) and kind not in kinds:
         return [
             Problem(
                 source=source,
                 line=line_of(text, "kind"),
                 path="kind",
                 what=f"no orchestrator is of the kind '{kind}'",
-                fix=did_you_mean(kind, sorted(types)) or "install one that executes it",
+                fix=did_you_mean(kind, sorted(kinds)) or "install one that executes it",
             )
         ]
     return [
@@ -271,7 +279,7 @@ def _problems(
             what=error.what,
             fix=error.fix,
         )
-        for error in validation_errors(table, types[kind] if isinstance(kind, str) else _Header)
+        for error in validation_errors(table, type_of(kind) if isinstance(kind, str) else _Header)
     ]
 
 

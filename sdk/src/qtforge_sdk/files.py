@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
 import time
 import weakref
 from collections.abc import Iterator
@@ -105,6 +104,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: It can't be written; the old content remains.
     """
+    import tempfile  # slow to import, and most commands write no file
+
     private_folder(path.parent)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -129,6 +130,8 @@ def temporary_file(folder: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: The file can't be made.
     """
+    import tempfile  # as in `write_atomically`
+
     private_folder(folder)
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
         try:

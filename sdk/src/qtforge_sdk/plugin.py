@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+import msgspec
 
 from qtforge_sdk.bus import Bus
 from qtforge_sdk.health import Health
@@ -22,8 +23,7 @@ __all__ = ["Plugin", "PluginContext"]
 _IN_DATA_DIR: Final = cast("PluginFiles", None)  # stands for the plugin's own folder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginContext:
+class PluginContext(msgspec.Struct, frozen=True, kw_only=True):
     """What the host offers a plugin; `Plugin.start` receives it.
 
     Attributes:
@@ -44,7 +44,7 @@ class PluginContext:
     bus: Bus
     data_dir: Path
     host_version: str
-    secrets: Secrets = field(default_factory=lambda: Secrets(lambda name: None))
+    secrets: Secrets = msgspec.field(default_factory=lambda: Secrets(lambda name: None))
     runs_dir: Path | None = None
     files: PluginFiles = _IN_DATA_DIR
 
@@ -53,7 +53,7 @@ class PluginContext:
         if self.files is _IN_DATA_DIR:
             from qtforge_sdk.plugin_files import LocalFiles  # see above
 
-            object.__setattr__(self, "files", LocalFiles(self.data_dir))
+            msgspec.structs.force_setattr(self, "files", LocalFiles(self.data_dir))
 
     def run_dir(self, run_id: str | None) -> Path | None:
         """Return the folder for files that are deleted together with a run.

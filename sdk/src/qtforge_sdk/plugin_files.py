@@ -15,7 +15,6 @@ import errno
 import heapq
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -290,6 +289,8 @@ class LocalFiles:
                     if isinstance(content, bytes):
                         file.write(content)
                     else:
+                        import shutil  # slow to import, and needed here only
+
                         with content.open("rb") as source:
                             shutil.copyfileobj(source, file, _CHUNK_BYTES)
                     file.flush()

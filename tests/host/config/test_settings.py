@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import msgspec
 import platformdirs
 import pytest
 
-from qtforge_host.config.settings import Settings, load_settings, plugin_config
+from qtforge_host.config.settings import Settings, load_settings, plugin_config, user_folder
 from qtforge_sdk.errors import ConfigError
 
 
@@ -50,19 +51,37 @@ def _error(file: Path, text: str, managed: str | None = None) -> ConfigError:
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platformdirs, "user_config_path", lambda _: tmp_path / "c")
-    monkeypatch.setattr(platformdirs, "user_state_path", lambda _: tmp_path / "s")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "c"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "s"))
 
     settings = load_settings(None, environ={})
 
     assert settings == Settings(
-        config_path=tmp_path / "c" / "config.toml", state_dir=tmp_path / "s"
+        config_path=tmp_path / "c" / "qtforge" / "config.toml",
+        state_dir=tmp_path / "s" / "qtforge",
     )
     assert settings.import_timeout_s == settings.start_timeout_s == 10.0
     assert settings.request_timeout_s == 30.0
     assert settings.quarantine_after == 3
     assert settings.step_crash_limit == 3
     assert settings.plugin("anything").enabled
+
+
+@pytest.mark.parametrize("base", [None, "", " ", "/srv/base", "relative/base", "~/base"])
+@pytest.mark.parametrize("home", ["/home/ann", None])
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_the_users_folders_are_those_that_platformdirs_names(
+    monkeypatch: pytest.MonkeyPatch, base: str | None, home: str | None, platform: str
+) -> None:
+    given = {"XDG_CONFIG_HOME": base, "XDG_STATE_HOME": base, "HOME": home}
+    for name, value in given.items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert user_folder("config") == platformdirs.user_config_path("qtforge")
+    assert user_folder("state") == platformdirs.user_state_path("qtforge")
 
 
 def test_every_key_of_host_is_read(file: Path) -> None:

@@ -15,10 +15,12 @@ import msgspec
 import pytest
 from tests.host.conftest import Site
 
+from qtforge_host.file_states import FileState
 from qtforge_host.plugins import found_cache, resolution
 from qtforge_host.plugins.candidates import Status
 from qtforge_host.plugins.found_cache import FILE_NAME
 from qtforge_host.plugins.resolution import Installed, resolve_installed
+from qtforge_host.workflows.file_names import NamedFile
 
 SOURCE = """
 from qtforge_sdk import Plugin, operation
@@ -68,6 +70,7 @@ def plain(installed: Installed) -> Any:
             "needs": found.needs,
             "declarations": found.declarations,
             "offers": installed.offers,
+            "kinds": installed.kinds,
             "problems": installed.problems,
             "version": installed.host_version,
         }
@@ -216,18 +219,32 @@ def test_what_was_changed_a_moment_ago_may_change_again_and_is_not_kept(
     edit_in_place(filled)
     monkeypatch.setattr(found_cache, "_SETTLED_NS", 10**18)
     for _ in range(2):
-        resolve_installed(filled.settings).add_loaded(["good:good"])
+        resolve_installed(filled.settings).add(["good:good"], ())
     assert looks.count == 3
     assert path.read_bytes() == before
 
 
 def test_what_was_loaded_is_kept_with_what_was_found(filled: Site, looks: Looks) -> None:
     assert resolve_installed(filled.settings).loaded == frozenset()
-    resolve_installed(filled.settings).add_loaded(["good:good"])
+    resolve_installed(filled.settings).add(["good:good"], ())
     assert resolve_installed(filled.settings).loaded == {"good:good"}
     assert looks.count == 1
     edit_in_place(filled)
     assert resolve_installed(filled.settings).loaded == frozenset()
+
+
+def test_names_in_files_are_kept_unless_a_file_was_changed_a_moment_ago(
+    filled: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = filled.root / "flow.toml"
+    file.write_text('name = "flow"')
+    named = NamedFile(FileState.of(str(file)), "flow")
+    resolve_installed(filled.settings).add((), [named])
+    assert resolve_installed(filled.settings).workflows == {str(file): named}
+    resolve_installed(filled.settings, fresh=True)
+    monkeypatch.setattr(found_cache, "_SETTLED_NS", time.time_ns())
+    resolve_installed(filled.settings).add(["good:good"], [named])
+    assert resolve_installed(filled.settings).workflows == {}
 
 
 def test_a_finder_that_knows_distributions_of_its_own_leaves_no_cache(

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialOrchestrator
+from qtforge_host.workflows import catalog as catalog_module
 from qtforge_host.workflows.catalog import Catalog, Contribution
+from qtforge_host.workflows.file_names import FileNames
 from qtforge_sdk import Orchestrator
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
 
@@ -107,3 +109,43 @@ def test_a_bad_value_in_one_file_is_named_with_its_path_and_stops_no_other_file(
     (problem,) = refused.problems
     assert (problem.source, problem.path) == (str(tmp_path / "bad.toml"), path)
     assert what in problem.what
+
+
+def test_a_file_whose_name_is_known_is_read_when_its_workflow_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    whole = catalog_module.read_file
+
+    def counted(path: Path, kinds: Any) -> Any:
+        read.append(path.name)
+        return whole(path, kinds)
+
+    monkeypatch.setattr(catalog_module, "read_file", counted)
+    for name in ("good", "other", "third"):
+        (tmp_path / f"{name}.toml").write_text(GOOD.replace('"good"', f'"{name}"'))
+    (tmp_path / "unnamed.toml").write_text('kind = "sequential"')
+
+    def opened(names: FileNames) -> Catalog:
+        read.clear()
+        found = Catalog(KINDS, names)
+        content = tmp_path / "other.toml"
+        found.add([Contribution(content=content, contributor="acme", builtin=True)])
+        found.add_folder(tmp_path)
+        return found
+
+    first = FileNames()
+    assert sorted(opened(first).names())[1:] == ["good", "other", "third"]
+    known = {each.state.path: each for each in first.learnt}
+    again = opened(FileNames(known))
+    assert read == ["unnamed.toml"]  # it had no name that could be kept
+    assert sorted(again.names())[1:] == ["good", "other", "third"]
+    assert again.get("good").definition.name == "good"
+    assert again.readable("good") is again.get("good")
+    assert read == ["unnamed.toml", "good.toml"]
+    (tmp_path / "good.toml").write_text(GOOD.replace('"good"', '"another"'))
+    assert sorted(opened(FileNames(known)).names())[1:] == ["another", "other", "third"]
+    (tmp_path / "good.toml").write_text(GOOD.replace('"good"', '"third"'))
+    names = FileNames({path: each for path, each in known.items() if each.name != "good"})
+    with pytest.raises(WorkflowInvalidError, match=r"good\.toml: name: 'third' is also .*third"):
+        opened(names).get("third")
