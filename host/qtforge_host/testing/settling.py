@@ -25,6 +25,7 @@ _QUEUED: Final = RunQuery(statuses=frozenset({"queued"}), limit=1)
 _WAITING: Final = RunQuery(statuses=frozenset({"waiting"}), limit=1)
 # Functions of asyncio in which the engine waits for something to come, such as a message.
 _IDLE: Final = frozenset({"wait", "_wait", "wait_for", "acquire", "get"})
+_STEPS: Final = "qtforge_host.runs.steps"  # around everything that a step does
 
 
 class Settling:
@@ -159,20 +160,29 @@ def _waits_outside(task: asyncio.Task[Any]) -> bool:
 
     Such a wait is seen by the innermost function: ``asyncio.sleep`` or ``asyncio.to_thread``,
     a stream's, or another library's. Where the engine waits for an event or a message, it is
-    one of its own, or one that waits for another task of this loop.
+    one of its own, or one that waits for another task of this loop; so does a run's branch that
+    waits for another branch.
     """
     awaited = getattr(task, "_fut_waiter", None)  # as VirtualClock does
     if isinstance(awaited, asyncio.Task) or hasattr(awaited, "_children"):
         return False  # another task, or several in a gather(), which are looked at themselves
     coroutine: Any = task.get_coro()
     innermost = None
+    modules = []
     while isinstance(coroutine, CoroutineType):
         innermost, coroutine = coroutine, coroutine.cr_await
+        if innermost.cr_frame is not None:
+            modules.append(str(innermost.cr_frame.f_globals.get("__name__", "")))
     if innermost is None or innermost.cr_frame is None:
         return False
-    module = str(innermost.cr_frame.f_globals.get("__name__", ""))
+    module = modules[-1]
     if module == "asyncio.taskgroups":
         return False
     if module.startswith("asyncio."):
         return innermost.cr_code.co_name not in _IDLE
-    return not module.startswith(("qtforge_host.", "qtforge_sdk."))
+    if module.startswith(("qtforge_host.", "qtforge_sdk.")):
+        return False
+    # A kind's or a workflow's own code that awaits a bare future outside of every step waits for
+    # another branch of its run, as a graph's idle workers do: it may use the world only in steps.
+    is_run = any(each.startswith("qtforge_host.runs.") for each in modules)
+    return not is_run or _STEPS in modules

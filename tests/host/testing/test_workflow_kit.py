@@ -306,6 +306,42 @@ def test_children_are_among_the_runs_and_are_sent_events(workflows: WorkflowKit)
     assert run.result["paid"] == 2
 
 
+def test_a_branch_may_wait_for_another_one_that_waits_for_an_event(workflows: WorkflowKit) -> None:
+    both = """
+        name = "both"
+        kind = "graph"
+        [[stages]]
+        name = "push"
+        workflow = "door"
+        [[stages]]
+        name = "charge"
+        operation = "card.charge"
+    """
+
+    @workflow("relay")
+    async def relay(run: Run) -> Any:
+        turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def first() -> None:
+            turn.set_result((await run.wait_event("go"))["number"])
+
+        async def second() -> int:
+            return await turn
+
+        return await run.gather(first(), second())
+
+    workflows.add(Shop(), DOOR, both, relay)
+    run = workflows.run("both")
+    assert [each.status for each in workflows.runs] == ["running", "waiting"]
+    workflows.runs[1].send("door.push")
+    workflows.runs[1].send("door.break")
+    assert run.status == "succeeded"
+    run = workflows.run("relay")
+    assert run.waits_for == ["go"]
+    run.send("go", number=7)
+    assert run.result == [None, 7]
+
+
 def test_what_is_done_is_undone_when_a_later_step_fails(workflows: WorkflowKit) -> None:
     definition = """
         name = "undo"
