@@ -125,9 +125,7 @@ class WorkflowChecker:
             return ()
         wrong = [each.path for each in parsed.problems]
         found = self._unmet_problems(nearly) + self.check(nearly, typed=True)
-        return tuple(
-            each for each in found if not any(_concerns(each.path, path) for path in wrong)
-        )
+        return tuple(each for each in found if not any(_follows(each, path) for path in wrong))
 
     def _unmet_problems(self, workflow: Workflow) -> tuple[Problem, ...]:
         return tuple(
@@ -161,13 +159,17 @@ class WorkflowChecker:
         return (Problem(source=workflow.source, line=None, path="", what=what, fix=fix),)
 
 
-def _concerns(path: str, wrong: str) -> bool:
-    """Return whether a problem at a path may only follow from a wrong key.
+def _follows(problem: Problem, wrong: str) -> bool:
+    """Return whether a problem may only follow from a wrong key, or from what is left out for it.
 
-    It is at that key or beneath it, or at the table that holds it.
+    It is at that key or beneath it, at the table or the list that holds it, or names the key, as
+    a stage does whose block is left out.
     """
-    table = wrong.rpartition(".")[0]
-    return path in (wrong, table) or path.startswith((f"{wrong}.", f"{wrong}["))
+    path = problem.path
+    table, _, key = wrong.rpartition(".")
+    if path in (wrong, table) or path.startswith((f"{wrong}.", f"{wrong}[")):
+        return True
+    return (wrong.endswith("]") and path == wrong.rpartition("[")[0]) or f"'{key}'" in problem.what
 
 
 def check(

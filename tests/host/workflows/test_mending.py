@@ -58,6 +58,19 @@ def test_what_a_wrong_key_may_mean_is_no_further_problem(needs: str) -> None:
     assert paths(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("stages = [1]", "stages[0]"),
+        ('[[stages]]\nname = "a"\nblock = "b"\n[blocks]\nb = 1', "blocks.b"),
+        ('[[stages]]\nname = "a"\nblock = "b"\n[blocks.b]\nstages = [1]', "blocks.b.stages[0]"),
+        (A + 'message = { x = "${input.day}" }\n[inputs]\nday = 3\nb = {}', "inputs.day"),
+    ],
+)
+def test_what_is_left_out_is_not_missed_as_well(text: str, wrong: str) -> None:
+    assert paths(text) == [wrong]
+
+
 def test_a_missing_name_hides_no_unknown_state() -> None:
     text = 'initial = "one"\n[states.one]\n[states.two]\ncolour = 1\n'
     text += '[[transitions]]\nfrom = "one"\nto = "tow"\n'
