@@ -334,15 +334,22 @@ class RunStore:
             return _pruned(await count(journal, before), dry_run=True)
         return Pruned(pruned=await files.prune(journal, before))
 
-    async def apply_retention(self, *, dry_run: bool = False) -> Pruned:
+    async def apply_retention(
+        self, selection: Selection | None = None, *, dry_run: bool = False
+    ) -> Pruned:
         """Delete the runs that ``[retention]`` does not keep any longer, with their files.
 
+        The last runs of each workflow that it keeps are counted over all runs of the workflow.
+
         Args:
+            selection: Which of them; None for all.
             dry_run: Only count them.
 
         Raises:
             NoRetentionError: The configuration has no ``[retention]``.
+            SelectionError: The selection restricts nothing, or has a status of unfinished runs.
         """
+        from qtforge_host.api.bulk import ENDED, query_of
         from qtforge_host.runs.retention import Retention
 
         settings = self._parts.settings
@@ -350,7 +357,12 @@ class RunStore:
             raise NoRetentionError(str(settings.config_path))
         journal = await self._parts.journal()
         retention = Retention(settings.retention, journal, RunFiles(settings.run_files_dir))
-        removed = await retention.apply(await journal.now(), dry_run=dry_run)
+        now = await journal.now()
+        if selection is None:
+            removed = await retention.apply(now, dry_run=dry_run)
+        else:
+            only = query_of(selection, ENDED, limit=_PAGE)
+            removed = await retention.apply(now, dry_run=dry_run, only=only)
         return _pruned(removed, dry_run=dry_run)
 
     async def export(self, run_id: str) -> bytes:

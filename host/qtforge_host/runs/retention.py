@@ -22,6 +22,7 @@ _PAGE: Final = 500  # runs that are read at once
 _CHILDREN: Final = 5_000  # likewise of one run, of which each page reads all
 _MOST_RUNS: Final = 100  # that are deleted at once, so that other writes can run in between
 _MOST_RECORDS: Final = 5_000  # likewise, unless one run has more
+_ALL: Final = RunQuery(statuses=frozenset(FINISHED))
 
 
 class Removed(msgspec.Struct):
@@ -67,6 +68,7 @@ class Retention:
         now: datetime.datetime,
         *,
         dry_run: bool = False,
+        only: RunQuery = _ALL,
         pause: Callable[[], Awaitable[None]] = _no_pause,
     ) -> Removed:
         """Delete what is too old, in small batches, and the files to which no run refers then.
@@ -74,31 +76,40 @@ class Retention:
         Args:
             now: The time.
             dry_run: Only count.
+            only: Of these runs, with their children; its limit does not count.
             pause: Awaited between two batches.
         """
         return await _delete(
-            self._journal, self._files, self._batches(now), dry_run=dry_run, pause=pause
+            self._journal, self._files, self._batches(now, only), dry_run=dry_run, pause=pause
         )
 
-    async def _batches(self, now: datetime.datetime) -> AsyncIterator[_Batch]:
+    async def _batches(self, now: datetime.datetime, only: RunQuery) -> AsyncIterator[_Batch]:
         for workflow, status in sorted((await self._journal.statistics()).runs):
+            if only.workflow not in (None, workflow) or status not in (only.statuses or {status}):
+                continue
             rule = self._settings.of(workflow)
             age_s = rule.ages_s.get(_ended(status)) if status in FINISHED else None
             if age_s is None:
                 continue
             before = now - datetime.timedelta(seconds=age_s)
             async for batch in _batches_of(
-                self._journal, self._old(workflow, status, rule, before), before
+                self._journal, self._old(workflow, status, rule, before, only), before
             ):
                 yield batch
 
     async def _old(
-        self, workflow: str, status: str, rule: RetentionRule, before: datetime.datetime
+        self,
+        workflow: str,
+        status: str,
+        rule: RetentionRule,
+        before: datetime.datetime,
+        only: RunQuery,
     ) -> AsyncIterator[RunSummary]:
         """Give the runs of a workflow that are too old, and are no part of another run."""
         last = RunQuery(workflow=workflow, statuses=frozenset(FINISHED), limit=rule.keep_last)
         kept = {each.run_id for each in await self._journal.runs(last)} if rule.keep_last else set()
-        query = RunQuery(
+        query = replace(
+            only,
             workflow=workflow,
             statuses=frozenset({status}),
             started_until=before,  # it ended later

@@ -122,6 +122,33 @@ def test_the_last_runs_of_each_workflow_stay_whatever_their_age(runs: Runs) -> N
     asyncio.run(case())
 
 
+@pytest.mark.parametrize(
+    ("only", "gone"),
+    [
+        (RunQuery(workflow="a"), {"a0", "a1"}),
+        (RunQuery(workflow="a", statuses=frozenset({"failed"})), set()),
+        (RunQuery(statuses=frozenset({"failed"})), {"b0", "b1"}),
+        (RunQuery(tags={"customer": "ACME"}), {"b1"}),
+        (RunQuery(schedule="nightly"), set()),
+    ],
+)
+def test_it_can_be_restricted_to_some_runs_and_the_last_of_all_stay(
+    runs: Runs, only: RunQuery, gone: set[str]
+) -> None:
+    async def case() -> None:
+        for number in range(4):
+            await runs.add(f"a{number}", ended=100 - number, workflow="a")
+            await runs.add(f"b{number}", ended=100 - number, workflow="b", status="failed")
+        for tagged in ("b1", "b3"):
+            await runs.journal.tag(tagged, {"customer": "ACME"})
+        before = await runs.left()
+        removed = await runs.apply({"succeeded": 30, "failed": 30}, keep_last=2, only=only)
+        assert before - await runs.left() == gone
+        assert removed.count == len(gone)
+
+    asyncio.run(case())
+
+
 def test_a_pattern_gives_workflows_ages_of_their_own(runs: Runs) -> None:
     async def case() -> None:
         await runs.add("doc", ended=8, workflow="document-store")

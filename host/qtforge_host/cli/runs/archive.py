@@ -46,18 +46,19 @@ def prune(
 ) -> None:
     """Delete runs that have ended, with their files and all that only they refer to.
 
-    They are those that fit all of --older-than, --workflow, --status, --tag and --schedule, or
-    with --policy those that [retention] does not keep any longer; 'serve' and 'worker' delete
-    these by themselves.
+    They are those that fit all of --older-than, --workflow, --status, --tag and --schedule. With
+    --policy in place of --older-than they are those that [retention] does not keep any longer;
+    'serve' and 'worker' delete these by themselves.
 
     A run stays while the run that has started it is unfinished. With anything but --older-than
     alone, the runs that it has awaited are deleted with it.
     """
     selection = given_selection(options)
-    is_selected = selection.is_given or older_than is not None
-    if policy == is_selected:
-        given = "--policy, or --older-than, --workflow, --status, --tag or --schedule"
-        raise click.UsageError(f"give {given}{', and not both' if policy else ''}")
+    if policy and older_than is not None:
+        raise click.UsageError("give --policy, whose ages are in [retention], or --older-than")
+    if not (policy or selection.is_given or older_than is not None):
+        given = "--policy, --older-than, --workflow, --status, --tag or --schedule"
+        raise click.UsageError(f"give {given}")
     before: datetime.datetime | None = None
     meant = "that [retention] does not keep any longer" if policy else "that ended"
     if older_than is not None:
@@ -67,11 +68,10 @@ def prune(
 
     async def pruned(dry_run: bool) -> Pruned:
         async with open_store(session.settings) as runs:
+            selected = selection if selection.is_given else None
             if policy:
-                return await runs.apply_retention(dry_run=dry_run)
-            return await runs.prune(
-                before, selection if selection.is_given else None, dry_run=dry_run
-            )
+                return await runs.apply_retention(selected, dry_run=dry_run)
+            return await runs.prune(before, selected, dry_run=dry_run)
 
     found = event_loop.run(pruned(dry_run)) if yes else event_loop.run(pruned(dry_run=True))
     if not (yes or dry_run) and found.pruned:

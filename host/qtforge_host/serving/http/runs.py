@@ -242,12 +242,14 @@ async def amend_run(call: Call) -> Answer:
 async def prune_runs(call: Call) -> Answer:
     """Delete the runs that ended long ago, or have something in common."""
     given, selection = call.body, _selection(call)
-    if given.policy == (given.older_than is not None or selection.is_given):
-        keys = "older_than, workflow, status, tags or schedule"
-        both = ", and not both" if given.policy else ""
-        raise invalid_request(f"body: give policy, or {keys}{both}")
+    selected = selection if selection.is_given else None
+    if given.policy and given.older_than is not None:
+        raise invalid_request("body: give policy, whose ages are in [retention], or older_than")
     if given.policy:
-        return Answer(await _client(call).apply_retention(dry_run=given.dry_run))
+        return Answer(await _client(call).apply_retention(selected, dry_run=given.dry_run))
+    if given.older_than is None and selected is None:
+        keys = "policy, older_than, workflow, status, tags or schedule"
+        raise invalid_request(f"body: give {keys}")
     before: datetime.datetime | None = None
     if given.older_than is not None:
         try:
@@ -255,7 +257,6 @@ async def prune_runs(call: Call) -> Answer:
             before = datetime.datetime.now(datetime.UTC) - age
         except (ValueError, OverflowError) as error:
             raise invalid_request(f"body: older_than: {error}") from error
-    selected = selection if selection.is_given else None
     return Answer(await _client(call).prune(before, selected, dry_run=given.dry_run))
 
 

@@ -209,7 +209,8 @@ class ForkRun(_Given, frozen=True, kw_only=True):
 class PruneRuns(_Selected, frozen=True, kw_only=True):
     """Which runs are deleted: how long ago they ended, such as ``30d``, what they have in common.
 
-    With ``policy`` in place of these, they are those that ``[retention]`` does not keep any longer.
+    With ``policy`` in place of the age, they are those that ``[retention]`` does not keep any
+    longer.
     """
 
     status: list[Literal["succeeded", "failed", "compensated", "cancelled"]] = []
