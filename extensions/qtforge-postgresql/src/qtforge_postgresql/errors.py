@@ -46,7 +46,10 @@ _FIXES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (psycopg.errors.TooManyConnections, _ROOM),
     (psycopg.errors.InvalidPassword, "check user and password of the address"),
     (psycopg.errors.InvalidAuthorizationSpecification, "check the user of the address"),
-    (psycopg.errors.InsufficientPrivilege, "grant the user the schema and its tables, or CREATE SCHEMA NAME AUTHORIZATION USER"),
+    (
+        psycopg.errors.InsufficientPrivilege,
+        "grant the user the tables of the schema, or give it one: CREATE SCHEMA .. AUTHORIZATION",
+    ),
 )
 
 
