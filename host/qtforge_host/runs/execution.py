@@ -41,7 +41,13 @@ from qtforge_sdk.durations import seconds
 from qtforge_sdk.errors import OperationError, QtForgeError, RunDivergedError, StorageError
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.journal_errors import RecordNotStorableError, RecordTooLargeError, StaleOwnerError
-from qtforge_sdk.records import RunBlocked, RunCancelRequested, RunFinished, RunPaused
+from qtforge_sdk.records import (
+    AmendmentRefused,
+    RunBlocked,
+    RunCancelRequested,
+    RunFinished,
+    RunPaused,
+)
 from qtforge_sdk.shielding import wait_shielded
 
 __all__ = ["RunExecution"]
@@ -372,4 +378,14 @@ class RunExecution:
             error=error,
         )
         posts = end_notice(self._log.state.started, finished, has_rested=self._has_rested)
-        await self._log.append(finished, posts=posts)
+        late = [
+            AmendmentRefused(
+                run_id=self._run.id,
+                at=finished.at,
+                message_id=message.message_id,
+                reason="the run was ending: nothing was to come any more",
+                by=message.by,
+            )
+            for message in self._control.amendments
+        ]
+        await self._log.append(*late, finished, posts=posts)

@@ -19,6 +19,7 @@ from qtforge_sdk.records import (
     AmendmentRefused,
     EventReceived,
     RunAmended,
+    RunFinished,
     StepSucceeded,
 )
 from qtforge_sdk.runs import AmendingAnswer, Amendment
@@ -237,5 +238,29 @@ def test_a_run_that_rests_is_amended_by_whoever_asks(play: Any) -> None:
         found = amendment_outcome(await client.records(run_id), asked.message_id)
         assert found == record
         assert list((await lab.resume(run_id)).steps) == ["one", "two", "extra"]
+
+    play(case)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_amendment_that_comes_after_the_last_step_is_refused_on_record(
+    play: Any, fails: bool
+) -> None:
+    async def case(lab: Any) -> None:
+        async def work(run: Any) -> None:
+            await run.request("one", "do.ok", {})
+            await lab.post(run.id, "amend", data={"patch": []})
+            while not run._control.amendments:  # noqa: ASYNC110 - until it is delivered
+                await asyncio.sleep(0.001)
+            if fails:
+                raise ValueError("odd")
+
+        state = await lab.engine.execute(lab.script(work), {})
+        assert state.status == ("failed" if fails else "succeeded")
+        refused, end = (await lab.journal.records(state.run_id))[-2:]
+        assert isinstance(refused, AmendmentRefused)
+        assert isinstance(end, RunFinished)
+        assert (refused.by, refused.reason.partition(":")[0]) == ("ada", "the run was ending")
+        assert not await lab.journal.pending(state.run_id)
 
     play(case)
