@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Protocol
 from msgspec.structs import replace
 
 from qtforge_host.api.schedules import ScheduledInput
-from qtforge_host.schedules.schedule import Schedule
+from qtforge_host.schedules.schedule import MOST_TIMES, Schedule
 from qtforge_host.schedules.state import PlannedTime, ScheduleState, ScheduleStates
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.errors import QtForgeError
@@ -218,7 +218,11 @@ class Scheduler:
         if not missed:
             return state
         name, last = schedule.name, missed[-1].at
-        _LOG.warning("the schedule %s has missed %d times until %s", name, len(missed), last)
+        # So many at most are looked at; what was before them has passed as well.
+        least = "at least " if len(missed) >= MOST_TIMES - 1 else ""
+        _LOG.warning(
+            "the schedule %s has missed %s%d times until %s", name, least, len(missed), last
+        )
         return await self._finish(name, state, *missed, planned=last)
 
     async def _fire(

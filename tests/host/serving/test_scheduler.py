@@ -198,6 +198,24 @@ def test_times_that_passed_while_nothing_ran_are_caught_up_once_or_not_at_all(
     assert started.times[-1] == "20260101-110000"
 
 
+@pytest.mark.parametrize(
+    ("catch_up", "hours", "said"),
+    [
+        ("none", 10, "has missed 9 times until"),
+        ("none", 5_000, "has missed at least 1000 times until"),
+        ("last", 5_000, "has missed at least 999 times until"),
+    ],
+)
+def test_how_many_times_were_missed_is_said_and_that_it_is_a_bound(
+    memory: Memory, catch_up: str, hours: int, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    started, wanted = Started(), schedules("0 * * * *", catch_up)
+    asyncio.run(run_for(wanted, started, memory, start=START, seconds=3600))
+    later = START + datetime.timedelta(hours=hours, minutes=30)
+    asyncio.run(run_for(wanted, started, memory, start=later, seconds=60))
+    assert said in caplog.text
+
+
 def test_a_short_restart_misses_nothing(memory: Memory) -> None:
     started, wanted = Started(), schedules("0 * * * *")
     asyncio.run(run_for(wanted, started, memory, start=START, seconds=3500))
