@@ -5,17 +5,19 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.runs.errors import RunKeysError
 from qtforge_sdk import Definition, Document
 from qtforge_sdk.durations import seconds
 from qtforge_sdk.journal_kit.admission import changed_tags
 from qtforge_sdk.records import RunKeys, RunPlace, StartedBy, UniqueRun
 from qtforge_sdk.run_keys import MOST_KEY, MOST_TITLE
+
+if TYPE_CHECKING:  # what shows runs needs the names of documents, and evaluates nothing
+    from qtforge_host.expressions.evaluator import Evaluator
 
 __all__ = [
     "NO_START",
