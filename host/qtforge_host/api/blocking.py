@@ -37,6 +37,7 @@ class BlockingHostClient(BlockingClient[HostClient]):
     workflow_schema = blocking(HostClient.workflow_schema)
     config_schema = blocking(HostClient.config_schema)
     replay = blocking_list(HostClient.replay)
+    replay_page = blocking(HostClient.replay_page)
     replay_export = blocking(HostClient.replay_export)
 
 

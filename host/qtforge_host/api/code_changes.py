@@ -25,6 +25,8 @@ async def runs_of(
     workflow: str | None,
     statuses: Collection[RunStatus],
     most: int | None,
+    *,
+    after: str | None = None,
 ) -> AsyncIterator[RunSummary]:
     """Give runs, newest first.
 
@@ -33,8 +35,9 @@ async def runs_of(
         workflow: The workflow's name; None for any.
         statuses: Any of these; none for any.
         most: At most so many; None for all.
+        after: Begin after this run; None for the newest.
     """
-    query = RunQuery(workflow=workflow, statuses=frozenset(statuses), limit=_PAGE)
+    query = RunQuery(workflow=workflow, statuses=frozenset(statuses), after=after, limit=_PAGE)
     count = 0
     while most is None or count < most:
         limit = _PAGE if most is None else min(_PAGE, most - count)

@@ -681,9 +681,10 @@ class ReplayRow(Part, frozen=True, kw_only=True):
 
 
 class Replays(Versioned, frozen=True, kw_only=True):
-    """What the installed code does with runs."""
+    """What the installed code does with runs; ``next`` is the next page's ``after``, or null."""
 
     runs: list[ReplayRow]
+    next: str | None = None
 
 
 class PluginRow(Part, frozen=True, kw_only=True):
@@ -782,7 +783,7 @@ class PluginCreated(Versioned, frozen=True, kw_only=True):
         name: The plugin's name.
         folder: The project's folder.
         files: Its files, relative to the folder.
-        commands: The commands with which its author goes on.
+        commands: What its author does next.
     """
 
     name: str

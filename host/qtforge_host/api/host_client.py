@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,7 @@ from qtforge_host.api.documents import (
     Plugins,
     Published,
     ReplayRow,
+    Replays,
     Response,
     Topics,
     WorkflowCreated,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HostClient"]
 
+_REPLAY_PAGE_S: Final = 20.0
 _WAITING: Final[frozenset[RunStatus]] = frozenset({"waiting"})
 
 
@@ -300,20 +302,62 @@ class HostClient:
         return found
 
     async def replay(
-        self, workflow: str | None = None, *, last: int | None = None
-    ) -> AsyncIterator[ReplayRow]:
+        self,
+        workflow: str | None = None,
+        *,
+        last: int | None = None,
+        after: str | None = None,
+    ) -> AsyncGenerator[ReplayRow, None]:
         """Replay runs against the installed code; nothing is requested, and nothing written.
 
         Args:
             workflow: Only runs of this workflow.
             last: The newest runs, at most so many; None for all that have not ended.
+            after: Begin after this run; None for the newest.
+
+        Raises:
+            WorkflowNotFoundError: There is no such workflow.
+            WorkflowInvalidError: Its definition has problems.
         """
+        if workflow is not None:
+            await self.definition(workflow)  # else a misspelt name would have no runs
         journal = await self._parts.journal()
         replayer = await self._replayer()
         statuses = UNFINISHED if last is None else ()
-        async for each in runs_of(journal, workflow, statuses, last):
+        async for each in runs_of(journal, workflow, statuses, last, after=after):
             records = await journal.records(each.run_id)
             yield _replay_row(await replayer.replay(each.run_id, records))
+
+    async def replay_page(
+        self,
+        workflow: str | None = None,
+        *,
+        unfinished: bool = True,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> Replays:
+        """Replay some runs, newest first; a page also ends where it took 20 s.
+
+        Args:
+            workflow: Only runs of this workflow.
+            unfinished: Only runs that have not ended.
+            limit: At most so many, at least 1.
+            after: Begin after this run, the ``next`` of the page before.
+
+        Raises:
+            WorkflowNotFoundError: There is no such workflow.
+            WorkflowInvalidError: Its definition has problems.
+        """
+        rows: list[ReplayRow] = []
+        enough = time.monotonic() + _REPLAY_PAGE_S
+        async with contextlib.aclosing(
+            self.replay(workflow, last=None if unfinished else limit, after=after)
+        ) as replayed:
+            async for row in replayed:
+                rows.append(row)
+                if len(rows) == limit or time.monotonic() > enough:
+                    return Replays(runs=rows, next=row.run_id)
+        return Replays(runs=rows)
 
     async def diverged(self, most: int) -> AsyncIterator[ReplayRow]:
         """Give the waiting runs of workflows in Python that the installed code does not continue.
@@ -332,7 +376,7 @@ class HostClient:
             if replayed.verdict == "diverged":
                 yield _replay_row(replayed)
 
-    async def replay_export(self, archive: bytes, file: str) -> ReplayRow:
+    async def replay_export(self, archive: bytes, file: str = "") -> ReplayRow:
         """Replay an exported run against the installed code.
 
         Args:

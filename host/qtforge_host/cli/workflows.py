@@ -92,7 +92,7 @@ def new(session: Session, name: str, kind: str, operations: tuple[str, ...], as_
     if as_json:
         print_json(written)
         return
-    echo(f"wrote {written.file}; go on with")
+    echo(f"wrote {written.file}; continue with")
     echo()
     for verb in ("validate", "show"):
         echo(f"  qtforge-host workflows {verb} {name}")
@@ -244,8 +244,6 @@ def replay(
     async def replayed() -> list[ReplayRow]:
         async with session.client() as client:
             rows = [await client.host.replay_export(content, name) for name, content in contents]
-            for name in named:
-                await client.host.definition(name)  # else a misspelt name would have no runs
             wanted: list[str | None] = [*named] if names else [None]
             for each in wanted:
                 rows += [row async for row in client.host.replay(each, last=last)]

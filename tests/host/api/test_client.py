@@ -142,9 +142,30 @@ def test_the_blocking_client_has_nodes_schedules_and_replays(folder: Path) -> No
         run_id = runs.start("quick", {"word": "a"})
         runs.wait(run_id, until_end=True)
         assert [each.run_id for each in runs.host.replay("quick", last=1)] == [run_id]
+        assert list(runs.host.replay("quick")) == []
+        with pytest.raises(WorkflowNotFoundError):
+            runs.host.replay("quikc")
         assert [each.role for each in runs.nodes.list().nodes] == []
         assert runs.nodes.pause_pool("reports").pools[0].status == "paused"
         assert runs.schedules.list().schedules == []
+
+
+@pytest.mark.parametrize(("limit", "page_s"), [(1, 20.0), (50, -1.0)])
+def test_replays_come_in_pages_of_so_many_runs_or_so_much_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, limit: int, page_s: float
+) -> None:
+    monkeypatch.setattr("qtforge_host.api.host_client._REPLAY_PAGE_S", page_s)
+    with BlockingRunClient() as runs:
+        run_ids = [runs.run("quick", {"word": word}).run_id for word in "ab"]
+        found, after = [], None
+        for _ in run_ids:
+            page = runs.host.replay_page("quick", unfinished=False, limit=limit, after=after)
+            found += [each.run_id for each in page.runs]
+            after = page.next
+        assert found == run_ids[::-1]
+        last = runs.host.replay_page("quick", unfinished=False, limit=limit, after=after)
+        assert (last.runs, last.next) == ([], None)
+        assert runs.host.replay_page("quick").runs == []
 
 
 def test_the_same_key_starts_one_run(folder: Path) -> None:

@@ -120,6 +120,16 @@ class Faces:
         file.write_bytes(self.get(f"/v1/runs/{self.ended}/export").content)
         return file
 
+    def sent_archive(self, path: str) -> httpx2.Response:
+        """Post the export of the run that has ended."""
+        return self._checked(
+            self.server.client.post(
+                path,
+                content=self.archive().read_bytes(),
+                headers={"Content-Type": "application/octet-stream"},
+            )
+        )
+
     def patch(self) -> Path:
         file = self.serving.folder / "patch.json"
         file.write_text(json.dumps(PATCH))
@@ -189,6 +199,23 @@ TABLE = {
             "/v1/runs", {"workflow": "quick", "input": {"word": "b"}, "queue": {"pool": "none"}}
         ),
         documents.RunDocument, status_and_result,
+    ),
+    "workflows replay": UseCase(
+        lambda _: ["workflows", "replay", "waits", "--json"], documents.Replays, "replayRuns",
+        lambda it: it.post("/v1/runs/replay", {"workflow": "waits"}), documents.Replays,
+    ),
+    "workflows replay, of runs that have ended": UseCase(
+        lambda _: ["workflows", "replay", "quick", "--last", "1", "--json"], documents.Replays,
+        "replayRuns",
+        lambda it: it.post(
+            "/v1/runs/replay", {"workflow": "quick", "unfinished": False, "limit": 1}
+        ),
+        documents.Replays, lambda found: found.runs,
+    ),
+    "workflows replay, of an archive": UseCase(
+        lambda it: ["workflows", "replay", str(it.archive()), "--json"], documents.Replays,
+        "replayArchive", lambda it: it.sent_archive("/v1/runs/replay-archive"),
+        documents.Replays, lambda found: [(each.run_id, each.verdict) for each in found.runs],
     ),
     "nodes list": UseCase(
         lambda _: ["nodes", "list", "--json"], documents.Nodes,
@@ -374,10 +401,7 @@ TABLE = {
     "runs import": UseCase(
         lambda it: ["runs", "import", str(it.archive()), "--json"], documents.Imported,
         "importRun",
-        lambda it: it.server.client.post(
-            "/v1/runs/import", content=it.archive().read_bytes(),
-            headers={"Content-Type": "application/octet-stream"},
-        ),
+        lambda it: it.sent_archive("/v1/runs/import"),
         documents.Imported,
     ),
     "workflows list": UseCase(
@@ -504,9 +528,6 @@ ALONE: dict[str, tuple[Command, type]] = {
     ),
     "workflows validate": (
         lambda _: ["workflows", "validate", "quick", "--json"], documents.Workflows,
-    ),
-    "workflows replay": (
-        lambda _: ["workflows", "replay", "quick", "--last", "2", "--json"], documents.Replays,
     ),
     "plugins list": (lambda _: ["plugins", "list", "--json"], documents.Plugins),
     "plugins info": (lambda _: ["plugins", "info", "steps", "--json"], documents.PluginDetails),

@@ -74,6 +74,18 @@ ENDPOINTS: Final = (
         body=bytes, answers={200: documents.Imported},
     ),
     Endpoint(
+        method="POST", path="/v1/runs/replay", name="replayRuns", scope="operate",
+        handler=runs.replay_runs,
+        summary="Tell what the installed code does with runs; nothing is requested or written.",
+        body=schemas.ReplayRuns, body_optional=True, answers={200: documents.Replays},
+    ),
+    Endpoint(
+        method="POST", path="/v1/runs/replay-archive", name="replayArchive", scope="operate",
+        handler=runs.replay_archive,
+        summary="Tell what the installed code does with the run of an archive.",
+        body=bytes, answers={200: documents.Replays},
+    ),
+    Endpoint(
         method="GET", path="/v1/runs/{run_id}", name="showRun", scope="read", handler=runs.show_run,
         summary="Show a run with its history.", answers={200: documents.RunDocument},
     ),

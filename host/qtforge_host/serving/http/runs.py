@@ -7,7 +7,7 @@ from typing import Final
 
 from qtforge_host.api.bulk import Selection
 from qtforge_host.api.client import RunClient
-from qtforge_host.api.documents import Imported
+from qtforge_host.api.documents import Imported, Replays
 from qtforge_host.api.snapshots import RunSnapshot
 from qtforge_host.api.tags import tags_of
 from qtforge_host.runs.versions import VersionPolicy
@@ -31,6 +31,8 @@ __all__ = [
     "pause_runs",
     "plan_run",
     "prune_runs",
+    "replay_archive",
+    "replay_runs",
     "rerun_run",
     "resume_run",
     "resume_runs",
@@ -273,6 +275,21 @@ async def export_run(call: Call) -> Answer:
 async def import_run(call: Call) -> Answer:
     """Add a run from an archive."""
     return Answer(Imported(run_id=await _client(call).import_(call.body)))
+
+
+async def replay_runs(call: Call) -> Answer:
+    """Tell what the installed code does with runs."""
+    given = call.body
+    return Answer(
+        await _client(call).host.replay_page(
+            given.workflow, unfinished=given.unfinished, limit=given.limit, after=given.after
+        )
+    )
+
+
+async def replay_archive(call: Call) -> Answer:
+    """Tell what the installed code does with an exported run."""
+    return Answer(Replays(runs=[await _client(call).host.replay_export(call.body)]))
 
 
 def _client(call: Call) -> RunClient:

@@ -27,6 +27,7 @@ __all__ = [
     "Publish",
     "Reason",
     "RecordsQuery",
+    "ReplayRuns",
     "Request",
     "RerunRun",
     "Resume",
@@ -180,6 +181,15 @@ class RetryRuns(_Selected, frozen=True, kw_only=True):
     patch: list[dict[str, Any]] = []
     reason: str = ""
     accept_versions: bool = False
+
+
+class ReplayRuns(_Given, frozen=True, kw_only=True):
+    """Which runs, newest first; ``after`` is the ``next`` of the page before."""
+
+    workflow: Name | None = None
+    unfinished: bool = True
+    after: Name | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
 class AmendRun(_Given, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ SCOPE_OF_ROUTES = {
         "POST /v1/runs/{run_id}/pause", "POST /v1/runs/{run_id}/resume",
         "POST /v1/runs/{run_id}/retry", "POST /v1/runs/{run_id}/fork",
         "POST /v1/runs/{run_id}/rerun", "POST /v1/runs/{run_id}/tags", "POST /v1/runs/plan",
+        "POST /v1/runs/replay", "POST /v1/runs/replay-archive",
         "POST /v1/runs/cancel", "POST /v1/runs/pause", "POST /v1/runs/retry",
         "POST /v1/runs/{run_id}/amend", "POST /v1/request", "POST /v1/publish",
         "POST /v1/schedules/{name}/pause", "POST /v1/schedules/{name}/resume",
