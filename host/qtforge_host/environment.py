@@ -8,8 +8,7 @@ import importlib.metadata
 import json
 import os
 import shutil
-import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +21,6 @@ from qtforge_sdk.errors import QtForgeError
 __all__ = ["Environment", "InstallFailedError", "Saved"]
 
 _TIMEOUT_S: Final = 1800
-_LINES: Final = 15
 
 
 class InstallFailedError(QtForgeError):
@@ -123,24 +121,12 @@ class Environment:
         Raises:
             InstallFailedError: It failed.
         """
-        command = self.installer.command(verb, words)
+        what = f"{self.installer.name} {verb} failed"
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S,
-                stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            why = f"it did not end within {_TIMEOUT_S} s"
-            raise InstallFailedError(f"{self.installer.name} {verb} failed", why) from error
-        if done.returncode != 0:
-            lines = (done.stdout + done.stderr).strip().splitlines()
-            raise InstallFailedError(
-                f"{self.installer.name} {verb} failed",
-                "\n".join(_telling(lines)[-_LINES:]),
-                "correct what it says; nothing was changed" if verb == "install" else "",
-            )
-        return done.stdout
-
-
-def _telling(lines: Iterable[str]) -> list[str]:
-    return [line.strip() for line in lines if line.strip() and not line.startswith("WARNING")]
+            done = self.installer.call(self.installer.command(verb, words), _TIMEOUT_S)
+        except TimeoutError as error:
+            raise InstallFailedError(what, str(error)) from error
+        if not done.succeeded:
+            fix = "correct what it says; nothing was changed" if verb == "install" else ""
+            raise InstallFailedError(what, done.last_lines, fix)
+        return done.output

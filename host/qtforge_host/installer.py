@@ -1,17 +1,21 @@
-"""pip or uv: what installs distributions into the environment that runs."""
+"""pip or uv: what installs distributions into the environment that runs, and builds wheels."""
 
 from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from qtforge_sdk.errors import QtForgeError
 
-__all__ = ["Installer", "NoInstallerError"]
+__all__ = ["Ended", "Installer", "NoInstallerError"]
+
+_LINES: Final = 15
 
 
 class NoInstallerError(QtForgeError):
@@ -25,6 +29,21 @@ class NoInstallerError(QtForgeError):
             f"{sys.executable} has no pip, and there is no uv",
             "install uv, or run: python -m ensurepip",
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a command of pip or uv has ended.
+
+    Attributes:
+        succeeded: Whether its exit code is 0.
+        output: What it wrote to standard output.
+        last_lines: The last lines of all that it wrote, without its warnings: why it failed.
+    """
+
+    succeeded: bool
+    output: str
+    last_lines: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,3 +100,24 @@ class Installer:
             python = () if verb == "compile" else ("--python", sys.executable)
             return [*self.program, "pip", verb, *python, *words]
         return [*self.program, verb, *(["--yes"] if verb == "uninstall" else []), *words]
+
+    def call(self, command: Sequence[str], timeout_s: float) -> Ended:
+        """Execute one of these commands, without a terminal, and wait for its end.
+
+        Raises:
+            TimeoutError: It did not end in time, and was killed.
+        """
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=timeout_s,
+                stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(f"it did not end within {timeout_s:g} s") from error
+        lines = (line.strip() for line in (done.stdout + done.stderr).splitlines())
+        telling = [line for line in lines if line and not line.startswith("WARNING")]
+        return Ended(
+            succeeded=done.returncode == 0,
+            output=done.stdout,
+            last_lines="\n".join(telling[-_LINES:]),
+        )

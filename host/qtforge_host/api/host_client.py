@@ -229,17 +229,18 @@ class HostClient:
         Raises:
             ScaffoldError: The name can't be used or is taken, or it can't be written.
         """
-        from qtforge_host.scaffold.plugin import kinds_in, write_plugin  # only for this
+        from qtforge_host.scaffold.plugin import kinds_in, next_commands, write_plugin  # only for this
 
         kinds = kinds_in(features)
         known = (await self._parts.host()).catalog.definition_types if kinds else {}
         schemas = {kind: await self.workflow_schema(kind) for kind in sorted(kinds & known.keys())}
-        made = write_plugin(name, features, parent, license_expression, schemas)
+        folder = write_plugin(name, features, parent, license_expression, schemas)
+        files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
         return PluginCreated(
-            name=made.name,
-            folder=str(made.folder),
-            files=list(made.files),
-            commands=list(made.commands),
+            name=name,
+            folder=str(folder),
+            files=sorted(map(str, files)),
+            commands=next_commands(folder, features),
         )
 
     async def definition(self, name: str, *, files: bool = False) -> Workflow:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-import subprocess
 import tomllib
 import zipfile
 from pathlib import Path
@@ -24,7 +23,6 @@ _LEFT_OUT: Final = shutil.ignore_patterns(
 _BUILD_TIMEOUT_S: Final = 600
 _MAX_FILES: Final = 20_000
 _MAX_BYTES: Final = 1 << 30
-_LINES: Final = 15
 
 
 class PackageError(QtForgeError):
@@ -76,20 +74,16 @@ def build_wheel(folder: Path, scratch: Path) -> Path:
     except (OSError, shutil.Error) as error:
         raise PackageError(f"{folder} can't be copied", str(error), "check its files") from error
     isolated = not _are_installed(project.get("build-system", {}).get("requires", ["setuptools"]))
-    command = Installer.found().build_command(copy, target, isolated=isolated)
+    installer, what = Installer.found(), f"{folder} can't be built"
+    command = installer.build_command(copy, target, isolated=isolated)
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_BUILD_TIMEOUT_S,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        why = f"the build did not end within {_BUILD_TIMEOUT_S} s"
-        raise PackageError(f"{folder} can't be built", why, "build it by hand") from error
+        done = installer.call(command, _BUILD_TIMEOUT_S)
+    except TimeoutError as error:
+        raise PackageError(what, str(error), "build it by hand") from error
     wheels = sorted(target.glob("*.whl"))
-    if done.returncode != 0 or not wheels:
-        lines = (done.stdout + done.stderr).replace(str(copy), str(folder)).strip().splitlines()
-        why = "\n".join(lines[-_LINES:])
-        raise PackageError(f"{folder} can't be built", why, "correct its pyproject.toml")
+    if not done.succeeded or not wheels:
+        why = done.last_lines.replace(str(copy), str(folder))
+        raise PackageError(what, why, "correct its pyproject.toml")
     return wheels[0]
 
 

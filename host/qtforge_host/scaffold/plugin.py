@@ -7,7 +7,6 @@ import secrets
 import shutil
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from string import Template
@@ -23,7 +22,7 @@ from qtforge_host.scaffold.names import PluginNames, check_free
 from qtforge_host.schema_files import kind_header, kind_schema_path, schema_text
 from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["FEATURES", "NewPlugin", "kinds_in", "write_plugin"]
+__all__ = ["FEATURES", "kinds_in", "next_commands", "write_plugin"]
 
 FEATURES: Final[Mapping[str, str]] = {
     "operation": "an operation with typed messages; always there",
@@ -53,31 +52,14 @@ _WORKFLOW_IMPORTS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewPlugin:
-    """A project that was written.
-
-    Attributes:
-        name: The plugin's name.
-        folder: The project's folder.
-        files: Its files, relative to the folder.
-        commands: The commands with which its author goes on.
-    """
-
-    name: str
-    folder: Path
-    files: tuple[str, ...]
-    commands: tuple[str, ...]
-
-
 def write_plugin(
     name: str,
     features: Collection[str],
     parent: Path,
     license_expression: str = "MIT",
     schemas: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
-) -> NewPlugin:
-    """Write a project, whole or not at all.
+) -> Path:
+    """Write a project, whole or not at all, and return its folder.
 
     Args:
         name: The plugin's name, which becomes the name of its folder and distribution.
@@ -97,14 +79,23 @@ def write_plugin(
     project = _files(names, features, _license(license_expression), schemas)
     folder = parent / name
     _write(folder, project)
-    commands = (
+    return folder
+
+
+def next_commands(folder: Path, features: Collection[str]) -> list[str]:
+    """Return the commands that an author gives after `write_plugin`.
+
+    Args:
+        folder: The project's folder, which has the plugin's name.
+        features: Those that it was written with.
+    """
+    return [
         f"cd {folder}",
         "pip install -e '.[testing]'",
         "pytest",
         "qtforge-host plugins check .",
-        _use(names, features),
-    )
-    return NewPlugin(name=name, folder=folder, files=tuple(sorted(project)), commands=commands)
+        _use(folder.name, features),
+    ]
 
 
 def kinds_in(features: Collection[str]) -> set[str]:
@@ -215,13 +206,13 @@ def _module(names: PluginNames, fragments: Collection[Fragment]) -> str:
     )
 
 
-def _use(names: PluginNames, features: Collection[str]) -> str:
+def _use(name: str, features: Collection[str]) -> str:
     """Return the command that shows the plugin at work: its first workflow, or a request."""
     for feature in ("workflow", "machine", "python", "kind"):
         if feature in features:
             suffix = {"workflow": "", "machine": "-reply", "python": "-conversation"}
-            return f"qtforge-host run {names.name}{suffix.get(feature, '-twice')}"
-    return f"qtforge-host bus request {names.name}.greet --set name=Ada"
+            return f"qtforge-host run {name}{suffix.get(feature, '-twice')}"
+    return f"qtforge-host bus request {name}.greet --set name=Ada"
 
 
 def _write(folder: Path, project: Mapping[str, str]) -> None:

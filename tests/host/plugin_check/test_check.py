@@ -140,7 +140,7 @@ def test_what_a_plugin_leaves_running_ends_with_the_check(check: PluginCheck) ->
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_plugin("acme-shop", ["workflow"], tmp_path_factory.mktemp("project")).folder
+    return write_plugin("acme-shop", ["workflow"], tmp_path_factory.mktemp("project"))
 
 
 def test_a_project_is_built_and_checked_and_nothing_is_left_in_its_folder(project: Path) -> None:

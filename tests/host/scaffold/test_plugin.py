@@ -16,7 +16,7 @@ import pytest
 from qtforge_host.plugin_check.check import PluginChecker
 from qtforge_host.scaffold.errors import ScaffoldError
 from qtforge_host.scaffold.names import PluginNames
-from qtforge_host.scaffold.plugin import FEATURES, NewPlugin, kinds_in, write_plugin
+from qtforge_host.scaffold.plugin import FEATURES, kinds_in, next_commands, write_plugin
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = os.pathsep.join(map(str, (ROOT / "host", ROOT / "sdk" / "src")))
@@ -33,28 +33,27 @@ def called(*words: str | Path, folder: Path, **environment: str) -> str:
     return done.stdout
 
 
-def install_and_try(plugins: Sequence[NewPlugin], folder: Path) -> None:
+def install_and_try(plugins: Sequence[Path], folder: Path) -> None:
     """Install projects into a folder, run the tests of each, and check its types and style."""
     site = folder / "site"
     to_site = ("--quiet", "--no-deps", "--no-build-isolation", "--target", site)
-    called("pip", "install", *to_site, *(each.folder for each in plugins), folder=folder)
+    called("pip", "install", *to_site, *plugins, folder=folder)
     # All tests in one process, each project with the settings that all of them have.
-    ini = ("-c", plugins[-1].folder / "pyproject.toml", "--rootdir", folder)
-    tests = [each.folder / "tests" for each in plugins]
+    ini = ("-c", plugins[-1] / "pyproject.toml", "--rootdir", folder)
+    tests = [each / "tests" for each in plugins]
     options = ("-q", "-n", "0", "-p", "no:cacheprovider")
     called("pytest", *options, *ini, *tests, folder=folder, PYTHONPATH=str(site))
-    sources = [each.folder / "src" for each in plugins]
+    sources = [each / "src" for each in plugins]
     own = os.pathsep.join([SOURCES, *map(str, sources)])
     strict = ("--strict", "--explicit-package-bases", "--follow-imports=silent")
     called("mypy", *strict, *sources, folder=folder, MYPYPATH=own)
     # A feature's tests are the same in every project.
-    called("mypy", "--follow-imports=silent", folder=plugins[-1].folder, MYPYPATH=SOURCES)
+    called("mypy", "--follow-imports=silent", folder=plugins[-1], MYPYPATH=SOURCES)
     width = ("--line-length", "100", "--no-cache")
     rules = ("--select", "E,F,I,UP,B", "--config", "src = ['*/*/src']")
-    folders = [each.folder for each in plugins]
-    called("ruff", "check", *width, *rules, *folders, folder=folder)
-    called("ruff", "format", "--check", *width, *folders, folder=folder)
-    report = PluginChecker(None).check(str(plugins[-1].folder))
+    called("ruff", "check", *width, *rules, *plugins, folder=folder)
+    called("ruff", "format", "--check", *width, *plugins, folder=folder)
+    report = PluginChecker(None).check(str(plugins[-1]))
     assert report.findings == []
 
 
@@ -79,7 +78,7 @@ def test_every_combination_of_features_installs_and_passes_its_own_tests(tmp_pat
 
 def test_a_project_has_what_a_wheel_needs(tmp_path: Path) -> None:
     made = write_plugin("acme-greeter", ["workflow"], tmp_path)
-    read = tomllib.loads((made.folder / "pyproject.toml").read_text())
+    read = tomllib.loads((made / "pyproject.toml").read_text())
     assert read["project"]["dependencies"] == ["qtforge-sdk>=1,<2"]
     assert read["project"]["license"] == "MIT"
     points = read["project"]["entry-points"]["qtforge.plugins"]
@@ -87,17 +86,18 @@ def test_a_project_has_what_a_wheel_needs(tmp_path: Path) -> None:
     data = read["tool"]["setuptools"]["package-data"]
     assert data == {"acme_greeter": ["py.typed", "workflows/*.toml"]}
     assert "testing" in read["project"]["optional-dependencies"]
-    source = (made.folder / "src/acme_greeter/__init__.py").read_text()
+    source = (made / "src/acme_greeter/__init__.py").read_text()
     assert 'workflows = ("workflows/*.toml",)' in source  # is read without importing the plugin
-    assert made.commands[-1] == "qtforge-host run acme-greeter"
-    assert {"LICENSE", "README.md", "tests/test_workflow.py"} <= set(made.files)
+    assert next_commands(made, ["workflow"])[-1] == "qtforge-host run acme-greeter"
+    for each in ("LICENSE", "README.md", "tests/test_workflow.py"):
+        assert (made / each).is_file()
 
 
 def test_definitions_name_the_schemas_of_their_kinds(tmp_path: Path) -> None:
     schemas = {kind: {"title": kind} for kind in kinds_in(FEATURES)}
     made = write_plugin("acme-greeter", FEATURES, tmp_path, schemas=schemas)
     named = {}
-    for file in made.folder.rglob("*.toml"):
+    for file in made.rglob("*.toml"):
         first = file.read_text().partition("\n")[0]
         if first.startswith("#:schema "):
             schema = file.parent / first.removeprefix("#:schema ")

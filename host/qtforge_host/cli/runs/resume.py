@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 
 from qtforge_host import event_loop
-from qtforge_host.api.bulk import RESUMABLE, RETRIABLE
+from qtforge_host.api.bulk import RESUMABLE, RETRIABLE, Selection
 from qtforge_host.api.client import RunClient, fork_note
 from qtforge_host.api.documents import BulkDone, RunTags
 from qtforge_host.api.store import open_store
@@ -78,16 +78,10 @@ def resume(
     """
     selection = selection_of(runs, options, others={"--all": every})
     if selection is not None:
-
-        async def plan() -> BulkDone:
-            async with session.client() as client:
-                return await client.resume_all(selection, dry_run=True)
-
-        planned = planned_runs("resume", plan(), options, as_json=as_json)
+        planned = _planned(session, "resume", RunClient.resume_all, selection, options, as_json)
         if planned is None:
             return 0
-        print_rest(planned)
-        runs = tuple(planned.runs)
+        runs = tuple(planned)
 
     async def resumed(client: RunClient, printer: RunPrinter) -> None:
         if every:
@@ -140,22 +134,16 @@ def retry(
     def patched(run_id: str, workflow: Workflow) -> Sequence[dict[str, Any]]:
         return patch_of(run_id, workflow, changes)
 
-    planned = BulkDone(runs=[], failed=[], more=False)
+    selected: list[str] = []
     selection = selection_of((run,) if run else (), options)
     if selection is not None:
-
-        async def plan() -> BulkDone:
-            async with session.client() as client:
-                return await client.retry_all(selection, dry_run=True)
-
-        found = planned_runs("retry", plan(), options, as_json=as_json)
-        if found is None:
+        planned = _planned(session, "retry", RunClient.retry_all, selection, options, as_json)
+        if planned is None:
             return 0
-        print_rest(found)
-        planned = found
+        selected = planned
 
     async def retried(client: RunClient, printer: RunPrinter) -> None:
-        wanted = [await client.find(run)] if run is not None else planned.runs
+        wanted = selected if run is None else [await client.find(run)]
 
         async def reset(run_id: str) -> None:
             again = await client.retry(
@@ -266,6 +254,31 @@ def tag(session: Session, run: str, changes: tuple[str, ...], as_json: bool) -> 
     else:
         shown = ", ".join(f"{name}={value}" for name, value in found.tags.items())
         echo(f"{found.run_id}: {shown or 'no tags'}")
+
+
+def _planned(
+    session: Session,
+    verb: str,
+    do_all: Callable[..., Awaitable[BulkDone]],
+    selection: Selection,
+    options: Mapping[str, Any],
+    as_json: bool,
+) -> list[str] | None:
+    """Return which of the selected runs something is done with, after a question.
+
+    Returns:
+        The runs; None where these were only to be shown, which is done.
+    """
+
+    async def plan() -> BulkDone:
+        async with session.client() as client:
+            return await do_all(client, selection, dry_run=True)
+
+    planned = planned_runs(verb, plan(), options, as_json=as_json)
+    if planned is None:
+        return None
+    print_rest(planned)
+    return planned.runs
 
 
 def _with_client(
