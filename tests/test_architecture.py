@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -238,6 +240,18 @@ def assert_no_cycle(graph: dict[str, set[str]]) -> None:
 
     for name in sorted(graph):
         visit(name, ())
+
+
+def test_what_a_docstring_says_is_raised_exists() -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in SOURCES}
+    known = set(dir(builtins))
+    for text in texts.values():
+        known.update(re.findall(r"^ *class (\w+)", text, re.MULTILINE))
+    raised = re.compile(r"^( *)Raises:\n((?:\1 +.*\n)+)", re.MULTILINE)
+    for path, text in texts.items():
+        for _, lines in raised.findall(text):
+            for name in re.findall(r"^ +([A-Z]\w+): ", lines, re.MULTILINE):
+                assert name in known or f"import {name}" in text, f"{path}: {name}"
 
 
 def test_no_base_class_uses_what_only_its_heir_defines() -> None:

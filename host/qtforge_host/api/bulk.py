@@ -29,11 +29,11 @@ __all__ = [
 ]
 
 MOST_AT_ONCE: Final = 1000
-"""The most runs of one call; what is left over is said."""
+"""The most runs of one call; an answer says whether more are left."""
 
 
 class SelectionError(QtForgeError):
-    """The runs that are meant are not told, or can't be.
+    """A selection of runs is missing, or cannot be made.
 
     Args:
         what: What is wrong.

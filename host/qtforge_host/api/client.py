@@ -1025,7 +1025,7 @@ class RunClient(RunStore):
         Raises:
             RunNotFoundError: There is no such run.
             UnknownStepError: It has begun no such step.
-            KeepsStateError: A step is given, and the run is a state machine.
+            StatefulRunError: A step is given, and the run is a state machine.
             WorkflowError: Its workflow can't run here.
             RunInputError: The changed input is not what the workflow accepts.
             OperationError: ``secret.missing``: the run was imported, and a secret that stays in

@@ -229,7 +229,8 @@ class HostClient:
         Raises:
             ScaffoldError: The name can't be used or is taken, or it can't be written.
         """
-        from qtforge_host.scaffold.plugin import kinds_in, next_commands, write_plugin  # only for this
+        # Only for this.
+        from qtforge_host.scaffold.plugin import kinds_in, next_commands, write_plugin
 
         kinds = kinds_in(features)
         known = (await self._parts.host()).catalog.definition_types if kinds else {}

@@ -312,8 +312,8 @@ def hashed(environment: Environment, pins: Sequence[str], scratch: Path) -> list
     for each in environment.plan(["--ignore-installed", "--no-deps", *pins], scratch) or ():
         name, version = each["metadata"]["name"], each["metadata"]["version"]
         hashes: dict[str, str] = each["download_info"].get("archive_info", {}).get("hashes", {})
-        told = " ".join(f"--hash={kind}:{value}" for kind, value in sorted(hashes.items()))
-        lines.append(f"{canonicalize_name(name)}=={version} {told}")
+        options = " ".join(f"--hash={kind}:{value}" for kind, value in sorted(hashes.items()))
+        lines.append(f"{canonicalize_name(name)}=={version} {options}")
     return sorted(lines)
 
 

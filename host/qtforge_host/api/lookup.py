@@ -158,7 +158,7 @@ async def _found_of_version(
     journal: Journal, query: RunQuery, version: str
 ) -> Sequence[RunSummary]:
     found: list[RunSummary] = []
-    # Where "running" is told from "interrupted" the journal's order is lost: one page has all.
+    # Telling "running" from "interrupted" loses the journal's order: one page has all.
     limit = _UNFINISHED_LIMIT if query.statuses & {"running", "interrupted"} else _PAGE
     page_query = replace(query, limit=limit)
     while True:

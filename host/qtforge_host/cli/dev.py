@@ -33,7 +33,7 @@ def dev(session: Session, reloads: bool, port: int, words: tuple[str, ...]) -> i
     """Serve with tracebacks, in a child process, for those who write plugins and workflows.
 
     With --reload, a change of a .py or .toml file below a PATH ends the child in order, and a
-    new one goes on with the runs. The default is the current folder; the folder of the
+    new one continues the runs. The default is the current folder; the folder of the
     configuration is watched too. A file that can't be read is named, and the old child stays.
     Unfinished runs that the new code would not continue are named.
 
@@ -85,7 +85,7 @@ def _tell_diverged(session: Session) -> None:
         done = subprocess.run(command, capture_output=True, timeout=_REPLAY_TIMEOUT_S)
         rows = json.loads(done.stdout)["runs"]
     except (subprocess.TimeoutExpired, ValueError, KeyError):
-        _say("it can't be said which unfinished runs would go on")
+        _say("cannot determine which unfinished runs would continue")
         return
     for row in rows:
         if row["verdict"] == "diverged":

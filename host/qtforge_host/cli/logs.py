@@ -75,5 +75,5 @@ def log_to_stderr(log_format: LogFormat, *, debug: bool) -> None:
     text = TextFormatter(_LOUD if debug else _QUIET)
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
-    if not debug:  # what fails in an expression is raised as well, and told then
+    if not debug:  # what fails in an expression is raised as well, and shown then
         logging.getLogger("cel").setLevel(logging.ERROR)

@@ -173,7 +173,7 @@ def new(
     if as_json:
         print_json(made)
         return
-    echo(f"wrote {len(made.files)} files to {made.folder}; go on with")
+    echo(f"wrote {len(made.files)} files to {made.folder}; continue with")
     echo()
     for command in made.commands:
         echo(f"  {command}")

@@ -90,7 +90,7 @@ def settle(run: RunSnapshot, display: Display, printer: RunPrinter) -> None:
 
 
 def say_queued(run: RunSummary) -> None:
-    """Say that a run waits, and for whom: it may take long."""
+    """Say that a run waits for a place, and which run holds it: it may take long."""
     others = len(run.held_by) - 1
     more = f" and {others} more" if others > 0 else ""
     echo(f"{run.run_id} waits for a place, held by {run.held_by[0]}{more}", err=True)

@@ -48,7 +48,7 @@ def welcome(session: Session) -> None:
         found = _status(session)
     except QtForgeError as error:
         echo(style(f"error[{error.code}]: {error.what}", fg="red"), err=True)
-        _print_commands([("doctor", "what is wrong, and how to mend it")])
+        _print_commands([("doctor", "what is wrong, and how to fix it")])
         return
     usable = found.plugins.get("ready", 0) + found.plugins.get("active", 0)
     runs = sum(found.runs.values())
@@ -61,7 +61,7 @@ def welcome(session: Session) -> None:
     commands = [("inbox", "what waits for a person, with the commands to decide")]
     commands = commands if found.waiting else []
     if found.troubled or found.problems:
-        commands.append(("plugins list", "what is wrong with plugins, and how to mend it"))
+        commands.append(("plugins list", "what is wrong with plugins, and how to fix it"))
     commands += [("workflows list", "what can be run"), ("run WORKFLOW [FILE...]", "run it")]
     if runs:
         commands += [("runs list", "the newest runs"), ("runs show last", "what the newest did")]

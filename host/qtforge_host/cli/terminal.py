@@ -210,7 +210,7 @@ def raw(stream: TextIO) -> TextIO:
 
 def _write(shown: str, *, nl: bool = True, err: bool) -> None:
     stream = raw(sys.stderr if err else sys.stdout)
-    # Also after the command, where click no longer knows what its main program was told.
+    # Also after the command, where click no longer knows the options of its main program.
     color = False if os.environ.get("NO_COLOR") else None
     click.echo(_encodable(shown, stream), file=stream, nl=nl, color=color)
 

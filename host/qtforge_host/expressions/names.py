@@ -41,12 +41,12 @@ def wrong_names(
             yield ExpressionError(
                 source, f"'{name}' is not known", did_you_mean(name, sorted(scope))
             )
-    told = set()
+    reported = set()
     for path, is_call in _MEMBERS.findall(bare):
         words = re.split(r"\s*\.\s*", path)
         error = _wrong_member(source, words[:-1] if is_call else words, scope, bound)
-        if error is not None and error.why not in told:
-            told.add(error.why)
+        if error is not None and error.why not in reported:
+            reported.add(error.why)
             yield error
 
 

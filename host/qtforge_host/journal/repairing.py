@@ -45,8 +45,8 @@ def repair() -> Change:
 
     def do(group: GroupCommit) -> tuple[Repair, ...]:
         done: list[Repair] = []
-        for mend in (_indexes, _rows, _stray_rows, _tags):
-            mend(group, done.append)
+        for repair in (_indexes, _rows, _stray_rows, _tags):
+            repair(group, done.append)
         return tuple(done)
 
     return Change(do, wakes=True)

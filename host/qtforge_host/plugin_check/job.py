@@ -1,4 +1,4 @@
-"""What a step of a check is told, and what it answers; both cross a process boundary as JSON."""
+"""The job of one step of a check, and its result; both cross a process boundary as JSON."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class SourceFacts:
     Attributes:
         findings: Mistakes, without their file.
         mentions: Topics that it names.
-        names: What its module defines; None where that can't be told without an import.
+        names: What its module defines; None where only an import would show it.
         classes: The classes among them.
     """
 

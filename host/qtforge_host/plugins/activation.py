@@ -146,7 +146,7 @@ class Activation:
     def _claim(
         self, keys: Sequence[str], before: Sequence[asyncio.Future[None]]
     ) -> asyncio.Task[None]:
-        """Start plugins in a task of its own: whoever asked for them may be cancelled."""
+        """Start plugins in a task of its own: the task that needs them may be cancelled."""
 
         async def started() -> None:
             _STARTING.set(_STARTING.get() | frozenset(keys))

@@ -202,7 +202,7 @@ class FoundCache:
             self._is_kept = True
 
     def _make_key(self, settings: Settings) -> bytes | None:
-        """Return what stands for everything but the sources; None where that can't be told."""
+        """Return what stands for everything but the sources; None where it cannot be determined."""
         try:
             parts = [*self._parts(settings)]
         except _DoubtError:
@@ -267,7 +267,7 @@ class FoundCache:
 
 
 class _DoubtError(Exception):
-    """It can't be told what is installed without asking others."""
+    """What is installed cannot be determined without asking others."""
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -130,7 +130,7 @@ def kind_in(source: ClassSource | None) -> str:
 
 
 class _UnreadError(Exception):
-    """What a class offers can't be told from its source."""
+    """What a class offers cannot be read from its source."""
 
 
 class _Reader:
@@ -149,7 +149,7 @@ class _Reader:
         """Return what the class offers.
 
         Raises:
-            _UnreadError: It can't be told.
+            _UnreadError: It cannot be read.
         """
         self._check_class()
         self._check_module()

@@ -213,7 +213,7 @@ class Engine:
             parent: The step of another run that starts this one.
             stays: Whether the run stays in memory while it waits for events.
             on_started: Awaited with the run's id once the journal holds the run.
-            start: What it gets from whoever starts it.
+            start: What its starter gives it, besides the input.
 
         Returns:
             The run's state, also when it failed.

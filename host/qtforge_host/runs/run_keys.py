@@ -36,7 +36,7 @@ _SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run gets from whoever starts it, besides its input.
+    """What the starter of a run gives it, besides its input.
 
     Attributes:
         by: What starts it; None where a run does.
@@ -92,7 +92,7 @@ def evaluate_keys(
     Args:
         definition: The definition of its workflow.
         given: Its input, with references in place of secrets.
-        start: What it gets from whoever starts it.
+        start: What its starter gives it.
         evaluator: Renders templates.
         is_child: Whether another run starts it; then it is neither unique nor needs a place.
 

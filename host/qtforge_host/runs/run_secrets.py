@@ -311,7 +311,7 @@ def without_known(value: T, known: Secrets, change: Callable[[str], str]) -> T:
         if not known.occur_in(_ENCODER.encode(value)):
             return value
     except (TypeError, ValueError, OverflowError, RecursionError):
-        pass  # it can't be stored; until that is told, it is searched text by text
+        pass  # it can't be stored; until that is reported, it is searched text by text
     changed: T = changed_texts(value, change)
     return changed
 

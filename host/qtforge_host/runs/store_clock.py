@@ -78,13 +78,13 @@ class StoreClock:
         """Set the time to the store's; where that can't be read, it continues as it was."""
         begun_s = self.monotonic()
         try:
-            told = await self._read()
+            read = await self._read()
         except StorageError as error:
             _LOG.debug("the journal's time can't be read: %s", error)
             return
         self._offset_s = self._offset_now_s()
         took_s = self.monotonic() - begun_s
-        now = told + datetime.timedelta(seconds=took_s / 2)
+        now = read + datetime.timedelta(seconds=took_s / 2)
         ahead_s = (now - self.now()).total_seconds()
         if abs(ahead_s) < max(_SLACK_S, took_s / 2):
             return

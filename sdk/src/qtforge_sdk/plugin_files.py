@@ -41,7 +41,7 @@ __all__ = [
 MAX_FILE_BYTES: Final = 1 << 30
 """The largest file, in bytes."""
 READ_BYTES: Final = 64 << 20
-"""How much `PluginFiles.read` reads unless it is told otherwise, in bytes."""
+"""How much `PluginFiles.read` reads by default, in bytes."""
 _PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _LONGEST: Final = 512
 _DEEPEST: Final = 16

@@ -176,8 +176,8 @@ class Instance:
         try:
             self._machine.answered(snapshot, call, answer)
         except OperationError as error:  # the data has no place for the answer
-            told = {"code": error.code, "message": str(error)}
-            self._machine.failed(snapshot, call, told, trace)
+            description = {"code": error.code, "message": str(error)}
+            self._machine.failed(snapshot, call, description, trace)
 
     async def _carry_out(self, call: Call) -> Any:
         action = call.action

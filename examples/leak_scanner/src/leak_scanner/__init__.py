@@ -101,7 +101,7 @@ class LeakScanner(Plugin):
             except re.error as error:
                 raise OperationError(
                     "leaks.bad_pattern", f"the pattern '{kind}' is not valid", str(error),
-                    "mend it in [plugins.leak-scanner.config.patterns]",
+                    "fix it in [plugins.leak-scanner.config.patterns]",
                 ) from error  # fmt: skip
 
     @operation("leaks.list")

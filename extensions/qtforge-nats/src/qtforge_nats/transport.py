@@ -364,7 +364,7 @@ class NatsTransport:
             await self._send(reply, data)
         except asyncio.CancelledError:
             return
-        finally:  # not before the response was sent: a query would be told that it is lost
+        finally:  # not before the response was sent: a query would be answered that it is lost
             self._work.pop(frame.token, None)
 
     async def _answer(

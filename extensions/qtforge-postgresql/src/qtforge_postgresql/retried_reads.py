@@ -29,7 +29,7 @@ class RetriedReads:
     Args:
         queries: The queries.
         connector: Makes connections.
-        contact: Is told of the server's answers.
+        contact: Notified of the server's answers.
         retry_s: For how long a read is tried while the server is away, in seconds.
     """
 

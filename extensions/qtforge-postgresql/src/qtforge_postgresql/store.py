@@ -60,7 +60,7 @@ class PostgresqlStore:
     Args:
         address: Where the journal is.
         connector: Makes connections.
-        contact: Is told of the server's answers.
+        contact: Notified of the server's answers.
         signal: Says that another process wrote.
         lease_s: How long this process owns its runs without a sign of life, in seconds.
         retry_s: For how long a group is tried while the server is away, in seconds.
@@ -68,7 +68,7 @@ class PostgresqlStore:
     Attributes:
         backend_pids: The server's processes that have served this one.
         announced: What this process says of itself, as JSON; None for nothing.
-        standing: What it was told with its last sign of life.
+        standing: What the server answered to its last sign of life.
         written_at: When a group was committed last, on the scale of `time.monotonic`.
         renewed_at: When the writing of that group began, which renewed the lease.
     """

@@ -86,7 +86,7 @@ class SavedCheckpoints(NamedTuple):
     def leaves_waiting(
         self, answered: Sequence[tuple[int, str]], ended: Collection[int]
     ) -> list[list[object]]:
-        """Return the columns of timers and messages of runs that go on; none where none change.
+        """Return the columns of timers and messages of runs that continue; none where none change.
 
         Args:
             answered: Keys of runs, and ids of their handled messages other than events.

@@ -54,7 +54,7 @@ class Pulse:
 
     Args:
         store: The writing half, whose commits renew the lease too.
-        contact: Is told of the server's answers.
+        contact: Notified of the server's answers.
         signal: Is set when another process may have written.
         lease_s: The length of the lease, in seconds.
 

@@ -144,7 +144,7 @@ class WaitingContract:
         assert not await journal.due(_LATEST)
 
     @scenario
-    async def test_a_run_is_stirred_by_what_it_has_not_dealt_with(self, journals: Journals) -> None:
+    async def test_a_run_with_an_unhandled_message_is_pending(self, journals: Journals) -> None:
         journal = await journals.open()
         ownership = await journal.create(started())
         await journal.append(ownership, [kept()])

@@ -162,7 +162,7 @@ async def _until(event: asyncio.Event, holds: Callable[[], bool]) -> None:
     while not holds():
         event.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.2):  # also where a change is not told
+            async with asyncio.timeout(0.2):  # also where a change is not announced
                 await event.wait()
 
 
@@ -236,7 +236,7 @@ ERRORS: Final[tuple[QtForgeError, ...]] = (
         "text.busy", "it is busy", "too many", "wait", retryable=True, retry_after_s=2.5
     ),
     HandlerFailedError(
-        "text.echo", "echo", "1.2.0", "broken", "text.bad", "mend it",
+        "text.echo", "echo", "1.2.0", "broken", "text.bad", "fix it",
         retryable=False, place="echo.py:7",
     ),
     RequestTimeoutError("text.echo", 2.5, "echo", "1.2.0", "blocked", excused=True),
