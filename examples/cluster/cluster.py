@@ -42,10 +42,12 @@ def up() -> None:
     nats, programs = _nats_program(), _postgresql_programs()
     if _is_up():
         raise ClusterError("it is up already; 'python cluster.py down' ends it")
-    if STATE.exists():
+    if (STATE / "environment").exists():
         down()  # what a machine that was switched off has left
     for port in (POSTGRESQL_PORT, NATS_PORT):
         _check_free(port)
+    if STATE.exists():
+        down()  # workers whose servers were containers
     STATE.mkdir(mode=0o700)
     password = secrets.token_hex(16)
     (STATE / "environment").touch(mode=0o600)
@@ -72,7 +74,7 @@ def start(name: str, site: Path, options: Sequence[str]) -> None:
         site: The folder that its plugins were installed to.
         options: Further options of ``qtforge-host worker``.
     """
-    if not _is_up():
+    if not _answer():
         raise ClusterError("the servers are not up: python cluster.py up")
     if not re.fullmatch(r"[A-Za-z0-9-]{1,40}", name):
         raise ClusterError(f"{name!r} is not a name: letters, digits and hyphens, at most 40")
@@ -84,6 +86,7 @@ def start(name: str, site: Path, options: Sequence[str]) -> None:
         )
     program = shutil.which("qtforge-host") or str(Path(sys.executable).parent / "qtforge-host")
     words = [program, "--state-dir", str(STATE / name), "worker", "--node", name, *options]
+    STATE.mkdir(mode=0o700, exist_ok=True)
     _start(name, words, {**_environment(), "PYTHONPATH": str(site.resolve())})
     log = STATE / f"{name}.log"
     _wait(lambda: "end it with SIGTERM" in log.read_text(errors="replace"), name)
@@ -105,7 +108,7 @@ def status() -> None:
     for name in _names():
         pid = _pid(name)
         print(f"{name:12} {'has ended' if pid is None else f'runs, process {pid}'}")
-    print(f"{'postgresql':12} {'runs' if _is_up() else 'does not run'}")
+    print(f"{'postgresql':12} {'runs' if _answers(POSTGRESQL_PORT) else 'does not run'}")
 
 
 def down() -> None:
@@ -202,8 +205,17 @@ def _is_up() -> bool:
     return _pid("nats-server") is not None and _answers(POSTGRESQL_PORT)
 
 
+def _answer() -> bool:
+    """Return whether the servers are there: those of ``up``, or the containers."""
+    if (STATE / "environment").exists():
+        return _is_up()
+    return SECRET in os.environ and _answers(POSTGRESQL_PORT) and _answers(NATS_PORT)
+
+
 def _environment() -> dict[str, str]:
-    """Return the variables that ``state/environment`` sets."""
+    """Return the variables that ``state/environment`` sets; beside containers there is none."""
+    if not (STATE / "environment").exists():
+        return {"QTFORGE_CONFIG": str(FOLDER / "config.toml")}
     lines = (STATE / "environment").read_text().splitlines()
     pairs = (line.removeprefix("export ").split("=", 1) for line in lines)
     return {name: value.strip("'") for name, value in pairs}

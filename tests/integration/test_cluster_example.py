@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -223,6 +224,28 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(shell: Shell) -> No
     assert done.returncode == 1
     assert f"another program listens on 127.0.0.1:{port}" in done.stderr
     assert not (script.parent / "state").exists()
+
+
+def test_workers_may_start_beside_containers_which_up_leaves_alone(shell: Shell) -> None:
+    script = shell.folder / "examples" / "cluster" / "cluster.py"
+    state = script.parent / "state"
+    state.mkdir()
+    with contextlib.ExitStack() as stack:
+        for port in re.findall(r"_PORT = (\d+)", script.read_text()):
+            taken = stack.enter_context(socket.socket())
+            taken.bind(("127.0.0.1", int(port)))
+            taken.listen()
+        # As far as the folder of its plugins: the servers are there, and their password is known.
+        for words, said in (
+            (["start", "worker-1", "nowhere"], "there is no folder nowhere"),
+            (["up"], "another program listens on 127.0.0.1"),
+        ):
+            done = subprocess.run(
+                [sys.executable, script, *words], capture_output=True, text=True, timeout=60,
+                env={**shell.variables, "QTFORGE_SECRET_CLUSTER": "of-the-terminal"},
+            )  # fmt: skip
+            assert said in done.stderr
+            assert state.exists()
 
 
 def test_the_containers_are_the_servers_that_are_started_as_processes() -> None:
