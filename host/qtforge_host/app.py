@@ -27,6 +27,7 @@ from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.expressions.limits import ExpressionLimits
 from qtforge_host.expressions.workers import ExpressionWorkers
 from qtforge_host.gc_tuning import freeze_heap
+from qtforge_host.journal.log_file import log_keeper
 from qtforge_host.loop_watch import LoopWatch
 from qtforge_host.nodes.node_bus import Answering, NodeBus, node_name
 from qtforge_host.placements import Placements
@@ -59,6 +60,7 @@ from qtforge_host.policies.limits import Limiter
 from qtforge_host.policies.sqlite_cache import SqliteCache
 from qtforge_host.policies.topic_policies import TopicPolicies, TransitionPublisher
 from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.log_capture import LogCapture
 from qtforge_host.runs.publications import PublicationReceiver, PublicationSender
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.run_secrets import masked_answer
@@ -372,8 +374,16 @@ class Host:
             self._parts.policies.health.start()
             self._parts.policies.share(journal)
             supervisor = Supervisor(engine)
+            keeper = log_keeper(journal, self.settings.log_directory)
+            logs = LogCapture(self.settings.logs, self._parts.secrets.mask, clock, keeper)
+            logs.begin()
             self._durable = Durable(
-                journal=journal, clock=clock, engine=engine, supervisor=supervisor, cache=cache
+                journal=journal,
+                clock=clock,
+                engine=engine,
+                supervisor=supervisor,
+                cache=cache,
+                logs=logs,
             )
             events = EventTriggers(
                 self.bus, supervisor, journal, self.expressions, clock, starts=False

@@ -7,12 +7,16 @@ records it, and the folder remains until no run refers to it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.journal_errors import RunNotFoundError
+from qtforge_sdk.run_logs import LogKeeper
 
 __all__ = ["RunFiles"]
 
@@ -24,10 +28,12 @@ class RunFiles:
 
     Args:
         folder: Their parent; it may not exist.
+        logs: Keeps the logs of runs, which go with them; None where no run is deleted.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, logs: LogKeeper | None = None) -> None:
         self.folder = folder
+        self._logs = logs
 
     def share(self, run_id: str, fork: str) -> None:
         """Keep the files that a run refers to as long as a fork of it exists.
@@ -68,6 +74,12 @@ class RunFiles:
         for folder in found:  # what remains is removed the next time
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return len(found)
+
+    async def remove_logs(self, run_ids: Sequence[str]) -> None:
+        """Remove the logs of runs that were deleted."""
+        if self._logs is not None and run_ids:
+            with contextlib.suppress(QtForgeError):  # they go with their age
+                await self._logs.remove_logs(run_ids)
 
     def _folders(self) -> list[Path]:
         if not self.folder.is_dir():

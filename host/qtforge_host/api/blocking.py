@@ -156,6 +156,7 @@ class BlockingRunClient(BlockingClient[RunClient]):
     graph = blocking(RunClient.graph)
     draw = blocking(RunClient.draw)
     follow = blocking(RunClient.follow)
+    logs = blocking(RunClient.logs)
     inbox = blocking(RunClient.inbox)
     start = blocking(RunClient.start)
     enqueue = blocking(RunClient.enqueue)

@@ -45,6 +45,8 @@ __all__ = [
     "InboxRow",
     "JournalChecked",
     "JournalCopied",
+    "LogRow",
+    "LogsDocument",
     "MachineDocument",
     "NeededPlugin",
     "NodeDocument",
@@ -285,6 +287,29 @@ class RunDocument(WatchedRun, frozen=True, kw_only=True):
     input: Any
     history: list[HistoryEntry]
     omitted: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class LogRow(Part, frozen=True, kw_only=True):
+    """An entry of a run's log; of later ones ``position`` is higher.
+
+    ``logger`` is ``stdout``, ``stderr`` or ``py.warnings`` for what was printed.
+    """
+
+    position: int
+    at: datetime.datetime
+    level: str
+    logger: str
+    step: str | None
+    attempt: int | None
+    text: str
+
+
+class LogsDocument(Versioned, frozen=True, kw_only=True):
+    """What a run has logged and printed, oldest first; ``next`` is the next page's ``after``."""
+
+    run_id: str
+    logs: list[LogRow]
+    next: int | None
 
 
 class RunRow(Part, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qtforge_host.api.lookup import opened_journal
 from qtforge_host.config.settings import Settings
 from qtforge_sdk.journal import Journal
+from qtforge_sdk.run_logs import LogKeeper
 
 if TYPE_CHECKING:  # what needs the journal alone does not wait for what executes runs
     from qtforge_host.app import Host
@@ -71,6 +72,20 @@ class Parts:
             if self._journal is None:
                 self._journal = await opened_journal(self.settings)
             return self._journal
+
+    async def logs(self) -> LogKeeper:
+        """Return what keeps the logs of runs.
+
+        Raises:
+            StateDirectoryError: The state directory can't be used.
+            ConfigError: No journal of the configured name is installed.
+        """
+        from qtforge_host.journal.log_file import log_keeper  # only where logs are asked for
+
+        journal = await self.journal()
+        if self._durable is not None:
+            return self._durable.logs.keeper
+        return log_keeper(journal, self.settings.log_directory)
 
     async def durable(self) -> Durable:
         """Return the journal with what executes runs on it.

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from qtforge_host.api.documents import (
     HostStatus,
     InboxDocument,
+    LogRow,
+    LogsDocument,
     Patches,
     Pruned,
     PrunedRow,
@@ -32,6 +34,7 @@ from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.records import Record
+from qtforge_sdk.run_logs import LogLevel
 from qtforge_sdk.run_status import UNFINISHED
 from qtforge_sdk.runs import RunStatus
 
@@ -50,6 +53,7 @@ EXPORT_SUFFIX: Final = ".qtforge-run"
 """Ends the name of a file with an exported run."""
 
 _POLL_S: Final = 0.25
+_LAST_LOGS_S: Final = 0.5  # after a run's end its last entries may not be written yet
 _UNFINISHED: Final = UNFINISHED | {"interrupted"}
 _ALL: Final = 1_000_000
 _PAGE: Final = 1000  # records that are read at once
@@ -87,6 +91,76 @@ class RunStore:
             NotFoundError: There is no such run, or there are several.
         """
         return await find_run(await self._parts.journal(), name)
+
+    async def logs(
+        self,
+        run_id: str,
+        *,
+        after: int = 0,
+        step: str | None = None,
+        level: LogLevel = "debug",
+        limit: int = 1000,
+    ) -> LogsDocument:
+        """Return what a run has logged and printed, the oldest first.
+
+        Args:
+            run_id: The run.
+            after: Only entries after this position; the ``next`` of the page before.
+            step: Only those of this step.
+            level: Only those of this level or a higher one.
+            limit: At most so many.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+        from qtforge_sdk.run_logs import LogQuery
+
+        await (await self._parts.journal()).summary(run_id)
+        query = LogQuery(run_id=run_id, after=after, step=step, level=level, limit=limit)
+        found = await (await self._parts.logs()).logs(query)
+        rows = [
+            LogRow(
+                position=position,
+                at=each.at,
+                level=each.level,
+                logger=each.logger,
+                step=each.step or None,
+                attempt=each.attempt or None,
+                text=each.text,
+            )
+            for position, each in found
+        ]
+        following = rows[-1].position if len(rows) == limit else None
+        return LogsDocument(run_id=run_id, logs=rows, next=following)
+
+    async def follow_logs(
+        self, run_id: str, *, after: int = 0, step: str | None = None, level: LogLevel = "debug"
+    ) -> AsyncIterator[LogRow]:
+        """Give what a run logs as it does so, until the run has ended.
+
+        Args:
+            run_id: The run.
+            after: Only entries after this position.
+            step: Only those of this step.
+            level: Only those of this level or a higher one.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+        journal = await self._parts.journal()
+        had_ended = False
+        while True:
+            has_ended = (await journal.summary(run_id)).finished_at is not None
+            page = await self.logs(run_id, after=after, step=step, level=level)
+            for row in page.logs:
+                yield row
+                after = row.position
+            if page.next is not None:
+                continue
+            if had_ended:  # what it has said last was written meanwhile
+                return
+            had_ended = has_ended
+            await asyncio.sleep(_LAST_LOGS_S if has_ended else _POLL_S)
 
     async def list(
         self,
@@ -324,7 +398,7 @@ class RunStore:
         from qtforge_host.runs.retention import ended_before as count
 
         journal = await self._parts.journal()
-        files = RunFiles(self._parts.settings.run_files_dir)
+        files = RunFiles(self._parts.settings.run_files_dir, await self._parts.logs())
         before = await journal.now() if ended_before is None else ended_before
         if ended_before is None or selection is not None:
             query = query_of(selection or Selection(), ENDED, limit=_PAGE)
@@ -356,7 +430,8 @@ class RunStore:
         if not settings.retention:
             raise NoRetentionError(str(settings.config_path))
         journal = await self._parts.journal()
-        retention = Retention(settings.retention, journal, RunFiles(settings.run_files_dir))
+        files = RunFiles(settings.run_files_dir, await self._parts.logs())
+        retention = Retention(settings.retention, journal, files)
         now = await journal.now()
         if selection is None:
             removed = await retention.apply(now, dry_run=dry_run)

@@ -7,7 +7,17 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["HEADER", "Answer", "Call", "Failure", "Hello", "Progress", "frame", "length_of"]
+__all__ = [
+    "HEADER",
+    "Answer",
+    "Call",
+    "Failure",
+    "Hello",
+    "Logged",
+    "Progress",
+    "frame",
+    "length_of",
+]
 
 HEADER = struct.Struct(">Q")
 
@@ -20,12 +30,14 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
         config: Its configuration as plain values, or None.
         path: The host's ``sys.path``.
         memory_bytes: How much memory the worker may take, with its children.
+        log_level: Plugins' loggers log from this level on, as `logging` numbers it.
     """
 
     target: str
     config: Any
     path: list[str]
     memory_bytes: int
+    log_level: int = 30
 
 
 class Call(msgspec.Struct, frozen=True, tag=True):
@@ -47,6 +59,14 @@ class Progress(msgspec.Struct, frozen=True, tag=True):
 
     done: float
     total: float | None
+    text: str
+
+
+class Logged(msgspec.Struct, frozen=True, tag=True):
+    """What the code of a call has logged; ``level`` as `logging` numbers it."""
+
+    logger: str
+    level: int
     text: str
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import os
 import signal
@@ -25,7 +26,17 @@ from typing import Any, Final
 import msgspec
 
 from qtforge_host.bus import process_tree
-from qtforge_host.bus.frames import HEADER, Answer, Call, Failure, Hello, Progress, frame, length_of
+from qtforge_host.bus.frames import (
+    HEADER,
+    Answer,
+    Call,
+    Failure,
+    Hello,
+    Logged,
+    Progress,
+    frame,
+    length_of,
+)
 from qtforge_host.bus.threads import QueueFull
 from qtforge_host.installed import InstalledDistribution
 from qtforge_host.sizes import size_text
@@ -105,7 +116,7 @@ class _Worker:
         self._reader = reader
         self._writer = writer
         self._output = output
-        self._decoder = msgspec.msgpack.Decoder(Answer | Failure | Progress)
+        self._decoder = msgspec.msgpack.Decoder(Answer | Failure | Progress | Logged)
         self._exceeded = False
         self._exit = asyncio.create_task(self._after_exit())
 
@@ -118,6 +129,7 @@ class _Worker:
             OperationError: The plugin raised an OperationError, or took too much memory.
         """
         self.is_usable = False
+        self._output.context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
         watch: list[asyncio.Task[None]] = []
         look = loop.call_later(
@@ -138,7 +150,9 @@ class _Worker:
                         raise _MemoryExceededError(self._memory_bytes, answer.what)
                     self.is_usable = True
                     raise _raised(answer)
-                if listener is not None:
+                if isinstance(answer, Logged):
+                    logging.getLogger(answer.logger).log(answer.level, "%s", answer.text)
+                elif listener is not None:
                     listener(answer.done, answer.total, answer.text)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             if self._exceeded:
@@ -197,9 +211,14 @@ class _Worker:
 
 
 class _Output:
-    """Forwards what a worker process and its children print to standard error."""
+    """Forwards what a worker process and its children print to standard error.
+
+    Attributes:
+        context: Of the last call, to which what is printed belongs.
+    """
 
     def __init__(self, transport: asyncio.BaseTransport, reader: asyncio.StreamReader) -> None:
+        self.context = contextvars.copy_context()
         self._transport = transport
         self._reader = reader
         self._task = asyncio.create_task(self._forward())
@@ -212,7 +231,7 @@ class _Output:
 
     async def _forward(self) -> None:
         while data := await self._reader.read(1 << 16):
-            sys.stderr.write(data.decode(errors="replace"))
+            self.context.copy().run(sys.stderr.write, data.decode(errors="replace"))
             sys.stderr.flush()
 
 
@@ -292,7 +311,8 @@ class ProcessWorkers:
         worker = await _spawn(self._hello.memory_bytes)
         self._busy.add(worker)
         try:
-            await worker.ask(self._hello, None)
+            level = logging.getLogger("qtforge.plugin").getEffectiveLevel()
+            await worker.ask(msgspec.structs.replace(self._hello, log_level=level), None)
             self._check_installed()  # it may have been upgraded while it was imported
         except BaseException:
             await asyncio.shield(worker.end())

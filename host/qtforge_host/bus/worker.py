@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import io
+import logging
 import os
 import queue
 import resource
@@ -23,7 +24,17 @@ from typing import Any, BinaryIO
 import msgspec
 
 from qtforge_host.bus import process_tree
-from qtforge_host.bus.frames import HEADER, Answer, Call, Failure, Hello, Progress, frame, length_of
+from qtforge_host.bus.frames import (
+    HEADER,
+    Answer,
+    Call,
+    Failure,
+    Hello,
+    Logged,
+    Progress,
+    frame,
+    length_of,
+)
 from qtforge_host.plugin_code import clean_text, description_of, place_of, traceback_of
 from qtforge_sdk import OperationContext
 from qtforge_sdk.conversion import check_keys, convert, to_plain
@@ -73,6 +84,26 @@ class Sink:
         with self._lock:
             self._file.write(encoded)
             self._file.flush()
+
+
+class _LogSender(logging.Handler):
+    """Sends what is logged to the host, which prints and keeps it.
+
+    Args:
+        sink: Writes frames.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__()
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record."""
+        try:
+            text = clean_text(self.format(record))
+            self._sink.send(frame(Logged(clean_text(record.name), record.levelno, text)))
+        except Exception:  # noqa: BLE001 - the arguments of a plugin's message
+            self.handleError(record)
 
 
 def perform(plugin: Any, call: Call, sink: Sink) -> Any:
@@ -132,6 +163,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a killed process keeps nothing back
     sink = Sink(os.fdopen(descriptor, "wb", closefd=False))
+    logging.getLogger().addHandler(_LogSender(sink))
     source = os.fdopen(descriptor, "rb", closefd=False)
     frames: queue.SimpleQueue[Hello | Call] = queue.SimpleQueue()
     reader = threading.Thread(target=read_frames, args=(source, frames), daemon=True)
@@ -141,6 +173,7 @@ def main() -> None:
         message = frames.get()
         try:
             if isinstance(message, Hello):
+                logging.getLogger("qtforge.plugin").setLevel(message.log_level)
                 plugin = make_plugin(message)
                 answer: Answer | Failure = Answer(None)
             else:

@@ -73,6 +73,8 @@ def log_to_stderr(log_format: LogFormat, *, debug: bool) -> None:
     """Log to standard error: warnings and errors, or everything with ``debug``."""
     handler = _StderrHandler(sys.stderr)
     text = TextFormatter(_LOUD if debug else _QUIET)
+    # The loggers of plugins may log more than is printed, since it is kept with their runs.
+    handler.setLevel(logging.DEBUG if debug else logging.WARNING)
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
     if not debug:  # what fails in an expression is raised as well, and shown then

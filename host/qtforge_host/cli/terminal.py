@@ -153,6 +153,7 @@ class CleanStream(io.TextIOBase):
 
     Attributes:
         masks: Functions that remove secrets from what is written; shared with ``masks_of``.
+        listeners: Called with what is written, without secrets.
     """
 
     def __init__(
@@ -161,6 +162,7 @@ class CleanStream(io.TextIOBase):
         self.stream = stream
         beneath = stream if masks_of is None else masks_of
         self.masks: list[Callable[[str], str]] = []
+        self.listeners: list[Callable[[str], None]] = []
         if isinstance(beneath, CleanStream):
             self.masks = beneath.masks
         self._colors = colors
@@ -180,6 +182,8 @@ class CleanStream(io.TextIOBase):
         length = len(text)
         for mask in self.masks:
             text = mask(text)
+        for listen in self.listeners:
+            listen(text)
         self.stream.write(_apart(_color(), text) if self._colors else clean_lines(text))
         return length
 

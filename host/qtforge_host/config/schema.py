@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+from qtforge_host.config.logs import LogsTable
 from qtforge_host.config.retention import RetentionTable
 from qtforge_host.config.settings import HostTable, PluginTable, ScheduleSettings, Settings
 from qtforge_host.plugin_code import is_interruption
@@ -51,6 +52,7 @@ def config_schema(plugins: Mapping[str, type[Any] | None], topics: Collection[st
         "type": "object",
         "properties": {
             "host": _described(part("host", HostTable)),
+            "logs": part("logs", LogsTable),
             "plugins": _tables("Plugins by name.", own, plugin),
             "retention": part("retention", RetentionTable),
             "schedules": _tables("What serve starts by the clock, by name.", {}, schedule),

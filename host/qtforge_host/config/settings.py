@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
+from qtforge_host.config.logs import LogRules, read_logs
 from qtforge_host.config.permissions import changeable_by_others
 from qtforge_host.config.retention import RetentionSettings, read_retention
 from qtforge_host.config.toml_files import managed_path, read_toml
@@ -219,6 +220,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         plugins: Plugin name to its settings, of those that the configuration names.
         schedules: Schedule name to what it says.
         retention: How long runs stay after their end.
+        logs: What is kept of the logs of runs.
     """
 
     config_path: Path
@@ -256,11 +258,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     plugins: Mapping[str, PluginSettings] = {}
     schedules: Mapping[str, ScheduleSettings] = {}
     retention: RetentionSettings = RetentionSettings()
+    logs: LogRules = LogRules()
 
     @property
     def journal_name(self) -> str:
         """The name of the journal, which an address has as its scheme."""
         return self.journal.partition("://")[0]
+
+    @property
+    def log_directory(self) -> Path | None:
+        """Where the logs of runs are kept; None where the runs are in memory."""
+        return None if self.journal_name == "memory" else self.state_dir
 
     @property
     def has_shared_journal(self) -> bool:
@@ -432,7 +440,7 @@ def load_settings(
     state = state_dir or _path_in(environ, STATE_VARIABLE)
     document = _read(path, required=named is not None)
     _warn_of_writers(path)
-    check_keys(document, ("host", "plugins", "retention", "schedules", "topics"), str(path))
+    check_keys(document, ("host", "logs", "plugins", "retention", "schedules", "topics"), str(path))
     managed = managed_path(path)
     managed_document = _read(managed, required=False)
     check_keys(managed_document, ("plugins",), str(managed))
@@ -472,6 +480,7 @@ def load_settings(
         plugins=MappingProxyType(_plugins((path, document), (managed, managed_document))),
         schedules=MappingProxyType(_schedules(path, document)),
         retention=read_retention(_table(document, "retention", path), path),
+        logs=read_logs(_table(document, "logs", path), path),
     )
     if bus is not None:
         settings = settings.with_bus(bus, "--bus")

@@ -195,12 +195,15 @@ _RUN_KEYS: Final = (
         PRIMARY KEY (name, value, started_at, run)
     ) WITHOUT ROWID""",
 )
-_ORIGINS: Final = (
+_TOLD: Final = (
     # What started a run, and how it failed, so that a list can say it.
     "ALTER TABLE runs ADD COLUMN started_by TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE runs ADD COLUMN error_code TEXT",
     "ALTER TABLE runs ADD COLUMN error_plugin TEXT",
     "UPDATE runs SET started_by = 'schedule ' || schedule WHERE schedule IS NOT NULL",
+    "CREATE INDEX runs_by_error ON runs (error_code, started_at) WHERE error_code IS NOT NULL",
+    """CREATE INDEX runs_by_error_plugin ON runs (error_plugin, started_at)
+        WHERE error_plugin IS NOT NULL""",
 )
 INSERT_RUNS: Final = """INSERT INTO runs (run_id, workflow, kind, status, started_at, finished_at,
     owner, epoch, parent, pool, priority, not_before, needs, title, schedule, started_by,
@@ -417,7 +420,7 @@ def _from_10(connection: sqlite3.Connection) -> None:
 
 def _from_11(connection: sqlite3.Connection) -> None:
     """Migrate from format 11, whose rows said neither what started a run nor how it failed."""
-    for statement in _ORIGINS:
+    for statement in _TOLD:
         connection.execute(statement)
 
 

@@ -208,6 +208,7 @@ async def _delete(
             await pause()
             ids = [each.run_id for each in batch.runs]
             gone = {*await journal.delete(ids, ended_before=batch.ended_before)}
+            await files.remove_logs(sorted(gone))
         for run in batch.runs:
             if run.run_id in gone:
                 removed.runs[run.workflow, run.status] += 1

@@ -24,6 +24,7 @@ from qtforge_host.plugin_code import (
 from qtforge_host.policies.cache import ResultCache, cache_key
 from qtforge_host.policies.retry import next_attempt, seeded
 from qtforge_host.runs.amendments import Amendments
+from qtforge_host.runs.context import ATTEMPT
 from qtforge_host.runs.deaths import Deaths, killed_its_process
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.recorded_messages import RecordedMessage
@@ -336,6 +337,7 @@ class _StepAttempts:
     async def attempt(self, number: int) -> StepSucceeded | QtForgeError:
         """Request the step's topic, and record the answer."""
         call = self._call
+        ATTEMPT.set(number)
         self._started_s = self._clock.monotonic()
         started = await self._begun(number)
         if self._log.state.deaths is not None and call.is_work:

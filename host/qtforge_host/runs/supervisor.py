@@ -16,6 +16,7 @@ from qtforge_host.policies.cache import ResultCache
 from qtforge_host.runs.active_runs import ActiveRuns
 from qtforge_host.runs.children import unfinished_children
 from qtforge_host.runs.engine import Engine
+from qtforge_host.runs.log_capture import LogCapture
 from qtforge_host.runs.run_keys import NO_START, Start
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.store_clock import StoreClock
@@ -331,6 +332,7 @@ class Durable(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         clock: The time of runs; that of the store where other machines share the journal.
+        logs: Keeps what runs log and print.
     """
 
     journal: Journal
@@ -338,10 +340,12 @@ class Durable(msgspec.Struct, frozen=True, kw_only=True):
     engine: Engine
     supervisor: Supervisor
     cache: ResultCache
+    logs: LogCapture
 
     async def close(self) -> None:
         """Close them, the supervisor first."""
         await self.supervisor.close()
+        await self.logs.end()
         if isinstance(self.clock, StoreClock):
             await self.clock.close()
         await self.journal.close()

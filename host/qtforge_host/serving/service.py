@@ -107,7 +107,7 @@ class Service:
             retention = RetentionLoop(
                 self.settings.retention,
                 self.durable.journal,
-                RunFiles(self.settings.run_files_dir),
+                RunFiles(self.settings.run_files_dir, self.durable.logs.keeper),
                 self.durable.clock,
             )
             self._recovery = RecoveryLoop(

@@ -11,17 +11,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from qtforge_host.api.documents import LogRow
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.serving.errors import RefusedError
 from qtforge_sdk import Record, Subscription
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.journal import AppendedRecord, Cursor, Journal
 
-__all__ = ["Live", "Stream", "Streams"]
+__all__ = ["Live", "LogStream", "Stream", "Streams"]
 
 _MESSAGES: Final = 1000  # of the bus, which wait for a client
 _AT_ONCE: Final = 100  # records that are read ahead for a client
@@ -47,6 +48,68 @@ class Live(NamedTuple):
     name: str
     data: Any
     id: Cursor | None = None
+
+
+class LogStream:
+    """The entries of a run's log for one client; a context manager.
+
+    Args:
+        rows: The entries, as the run makes them.
+        after: The position after which they begin.
+        on_close: Called once, when it closes.
+
+    Attributes:
+        position: That of the last entry that was returned.
+    """
+
+    def __init__(
+        self, rows: AsyncIterator[LogRow], after: Cursor, on_close: Callable[[LogStream], None]
+    ) -> None:
+        self.position: Cursor | None = after
+        self._rows = rows
+        self._on_close = on_close
+        self._asked: asyncio.Future[LogRow | None] | None = None
+        self._ended = asyncio.Event()
+
+    def __enter__(self) -> LogStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._on_close(self)
+        self.end()
+        if self._asked is not None:
+            self._asked.cancel()
+
+    def end(self) -> None:
+        """Return no further entries."""
+        self._ended.set()
+
+    async def next(self, within_s: float) -> Live | None:
+        """Return the next entry; None once the run has ended.
+
+        Raises:
+            TimeoutError: There was none in time.
+            QtForgeError: The log can't be read.
+        """
+        if self._asked is None:  # it goes on where it takes longer
+            self._asked = asyncio.ensure_future(anext(self._rows, None))
+        ended = asyncio.ensure_future(self._ended.wait())
+        either: set[asyncio.Future[Any]] = {self._asked, ended}
+        try:
+            done, _ = await asyncio.wait(
+                either, timeout=within_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            ended.cancel()
+        if ended in done:
+            return None
+        if not done:
+            raise TimeoutError
+        row, self._asked = self._asked.result(), None
+        if row is None:
+            return None
+        self.position = str(row.position)
+        return Live("log", row, self.position)
 
 
 class Stream:
@@ -175,11 +238,29 @@ class Streams:
         self._journal = journal
         self._limit = limit
         self._streams: set[Stream] = set()
+        self._logs: set[LogStream] = set()
         self._closed = False
 
     def __len__(self) -> int:
         """Return the number of open streams."""
-        return len(self._streams)
+        return len(self._streams) + len(self._logs)
+
+    def open_log(self, rows: AsyncIterator[LogRow], after: Cursor) -> LogStream:
+        """Open a stream of the entries of a run's log.
+
+        Args:
+            rows: The entries, as the run makes them.
+            after: The position after which they begin.
+
+        Raises:
+            RefusedError: There are too many streams already.
+        """
+        self._check_room()
+        stream = LogStream(rows, after, self._logs.discard)
+        self._logs.add(stream)
+        if self._closed:
+            stream.end()
+        return stream
 
     async def open(self, run_id: str | None, topic: str | None, after: Cursor | None) -> Stream:
         """Open a stream for a client.
@@ -224,9 +305,11 @@ class Streams:
         self._closed = True
         for stream in [*self._streams]:
             stream.end()
+        for log in [*self._logs]:
+            log.end()
 
     def _check_room(self) -> None:
-        if len(self._streams) >= self._limit:
+        if len(self) >= self._limit:
             raise RefusedError(
                 429,
                 "http.too_many_streams",

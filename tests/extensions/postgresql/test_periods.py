@@ -343,6 +343,10 @@ def test_a_table_of_a_period_that_is_missing_is_damage(
     asyncio.run(test())
 
 
+_COLUMNS = b"""SELECT string_agg(column_name, ', ') FROM information_schema.columns
+    WHERE table_schema = 'of_version_6' AND table_name = %s"""
+
+
 def test_tables_without_periods_are_migrated_with_their_records(
     postgresql: PostgreSQL,
     journal_settings: JournalSettings,
@@ -365,8 +369,10 @@ def test_tables_without_periods_are_migrated_with_their_records(
             ]
         with psycopg.connect(postgresql.url()) as connection:
             for table, overriding in (("runs", ""), ("records", "OVERRIDING SYSTEM VALUE")):
-                source = f"SELECT * FROM {tables.schema}.{table}"
-                text = f"INSERT INTO of_version_6.{table} {overriding} {source}"
+                row = connection.execute(_COLUMNS, (table,)).fetchone()
+                assert row is not None
+                source = f"SELECT {row[0]} FROM {tables.schema}.{table}"
+                text = f"INSERT INTO of_version_6.{table} ({row[0]}) {overriding} {source}"
                 connection.execute(text.encode())
             connection.execute(
                 b"SELECT setval(pg_get_serial_sequence('of_version_6.' || name, column_), 1000)"

@@ -266,6 +266,10 @@ TABLE = {
         lambda it: ["runs", "show", it.ended, "--json"], documents.RunDocument, "showRun",
         lambda it: it.get(f"/v1/runs/{it.ended}"), documents.RunDocument,
     ),
+    "runs logs": UseCase(
+        lambda it: ["runs", "logs", it.ended, "--json"], documents.LogsDocument, "listLogs",
+        lambda it: it.get(f"/v1/runs/{it.ended}/logs"), documents.LogsDocument,
+    ),
     "runs show, of a state machine": UseCase(
         lambda it: ["runs", "show", it.machine, "--json"], documents.RunDocument, "showRun",
         lambda it: it.get(f"/v1/runs/{it.machine}"), documents.RunDocument,
@@ -568,7 +572,7 @@ ALONE: dict[str, tuple[Command, type]] = {
 }  # fmt: skip
 # Operations whose answer is no document, or that a test of their own compares.
 ELSEWHERE = {
-    "listRecords", "drawRun", "exportRun", "drawWorkflow", "streamEvents",
+    "listRecords", "drawRun", "exportRun", "drawWorkflow", "streamEvents", "followLogs",
     "readiness", "metrics",
 }  # fmt: skip
 

@@ -256,6 +256,8 @@ def test_a_journal_of_format_2_keeps_its_records_and_is_followed(tmp_path: Path)
         "DROP INDEX runs_by_place",
         "DROP INDEX runs_by_unique_key",
         "DROP INDEX runs_by_schedule",
+        "DROP INDEX runs_by_error",
+        "DROP INDEX runs_by_error_plugin",
         *(
             f"ALTER TABLE runs DROP COLUMN {column}"
             for column in ("pool", "priority", "not_before", "needs", "rest_until", "served")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from qtforge_host.api.documents import LogRow
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.bus.threads import WorkerThreads
 from qtforge_host.expressions.compiler import Expressions
@@ -18,7 +19,7 @@ from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.streaming import Live, Stream, Streams
 from qtforge_sdk.journal import AppendedPage, Cursor, Journal
 from qtforge_sdk.journal_errors import RunNotFoundError
-from qtforge_sdk.testing._journal_scenarios import keep, started, step
+from qtforge_sdk.testing._journal_scenarios import NOW, keep, started, step
 
 WITHIN_S = 10.0
 
@@ -202,5 +203,39 @@ def test_so_many_clients_hear_at_once_and_no_more(tmp_path: Path) -> None:
             await parts.streams.open(None, None, None)
         with pytest.raises(RefusedError, match="too many clients"):
             await parts.streams.open(None, None, None)
+
+    with_parts(tmp_path, check)
+
+
+def test_a_log_is_streamed_by_its_positions_and_ends_with_its_run_or_the_process(
+    tmp_path: Path,
+) -> None:
+    async def rows() -> AsyncIterator[LogRow]:
+        for position in (7, 9):
+            yield LogRow(
+                position=position, at=NOW, level="info", logger="a", step=None, attempt=None,
+                text=str(position),
+            )  # fmt: skip
+
+    async def never() -> AsyncIterator[LogRow]:
+        await asyncio.Event().wait()
+        yield await anext(rows())
+
+    async def check(parts: Parts) -> None:
+        streams = Streams(parts.bus, parts.journal, 2)
+        with streams.open_log(rows(), "3") as stream:
+            assert stream.position == "3"
+            found = [await stream.next(WITHIN_S) for _ in range(3)]
+            assert [None if each is None else each.id for each in found] == ["7", "9", None]
+        assert len(streams) == 0
+        with streams.open_log(never(), "0") as quiet, streams.open_log(never(), "0"):
+            with pytest.raises(TimeoutError):
+                await quiet.next(0.0)
+            with pytest.raises(RefusedError):
+                streams.open_log(never(), "0")
+            waiting = asyncio.ensure_future(quiet.next(WITHIN_S))
+            await asyncio.sleep(0)
+            streams.close()
+            assert await waiting is None
 
     with_parts(tmp_path, check)

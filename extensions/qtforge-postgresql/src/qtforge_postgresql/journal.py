@@ -17,6 +17,7 @@ import psycopg
 
 import qtforge_postgresql.changes as changes
 import qtforge_postgresql.limit_changes as limit_changes
+import qtforge_postgresql.logs as run_logs
 from qtforge_postgresql.address import parse_address
 from qtforge_postgresql.contact import Contact
 from qtforge_postgresql.cursors import BEGINNING, parse_place
@@ -73,6 +74,7 @@ from qtforge_sdk.journal_kit.kept_values import check_kept
 from qtforge_sdk.journal_kit.reader import Reader
 from qtforge_sdk.journal_kit.writer import Writer
 from qtforge_sdk.records import RunStarted
+from qtforge_sdk.run_logs import LogEntry, LogQuery, StoredLog
 
 __all__ = ["PostgresqlJournal", "initialize", "make_postgresql_journal"]
 
@@ -473,6 +475,26 @@ class PostgresqlJournal:
         check_kept(key, data)
         check_text("", "a value", key)
         return bool(await self._write(changes.keep_value(key, data, revision)))
+
+    async def add_logs(self, entries: Sequence[LogEntry]) -> None:
+        """Add entries to the logs of runs; see `LogKeeper`."""
+        await self._alone(lambda session: run_logs.add_logs(session, entries))
+
+    async def logs(self, query: LogQuery) -> Sequence[StoredLog]:
+        """Return entries of a run's log; see `LogKeeper`."""
+        return await self._read(lambda queries: run_logs.logs(queries.session, query))
+
+    async def log_size(self, run_id: str) -> int:
+        """Return the size of a run's log; see `LogKeeper`."""
+        return await self._read(lambda queries: run_logs.log_size(queries.session, run_id))
+
+    async def remove_logs(self, run_ids: Sequence[str]) -> None:
+        """Remove the logs of runs; see `LogKeeper`."""
+        await self._alone(lambda session: run_logs.remove_logs(session, run_ids))
+
+    async def prune_logs(self, before: datetime.datetime, most_bytes: int) -> int:
+        """Remove old entries of logs; see `LogKeeper`."""
+        return await self._alone(lambda session: run_logs.prune_logs(session, before, most_bytes))
 
     async def statistics(self) -> JournalStatistics:
         """Count runs, timers and messages; see `Journal`."""

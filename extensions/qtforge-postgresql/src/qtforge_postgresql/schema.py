@@ -253,12 +253,28 @@ _PERIODS: Final = (
         since timestamptz NOT NULL DEFAULT clock_timestamp()
     )""",
 )
-_ORIGINS: Final = (
+_TOLD: Final = (
     # What started a run, and how it failed, so that a list can say it.
     "ALTER TABLE {s}.runs ADD COLUMN started_by text NOT NULL DEFAULT ''",
     "ALTER TABLE {s}.runs ADD COLUMN error_code text",
     "ALTER TABLE {s}.runs ADD COLUMN error_plugin text",
     "UPDATE {s}.runs SET started_by = 'schedule ' || schedule WHERE schedule IS NOT NULL",
+    """CREATE INDEX runs_by_error ON {s}.runs (error_code, started_at, key)
+        WHERE error_code IS NOT NULL""",
+    """CREATE INDEX runs_by_error_plugin ON {s}.runs (error_plugin, started_at, key)
+        WHERE error_plugin IS NOT NULL""",
+    # What the code of runs has logged and printed; ``level`` is its place in `LOG_LEVELS`.
+    """CREATE TABLE {s}.logs (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        run text COLLATE "C" NOT NULL,
+        at bigint NOT NULL,
+        level smallint NOT NULL,
+        logger text NOT NULL,
+        step text NOT NULL,
+        attempt integer NOT NULL,
+        text text NOT NULL
+    )""",
+    "CREATE INDEX logs_by_run ON {s}.logs (run, id)",
 )
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -268,7 +284,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _KEPT,
     _RUN_KEYS,
     _PERIODS,
-    _ORIGINS,
+    _TOLD,
 )
 """The statements at index n migrate from version n to version n + 1."""
 VERSION: Final = len(_MIGRATIONS)

@@ -17,6 +17,7 @@ __all__ = ["runs"]
 _COMMANDS: Final = {
     "list": ("list:list_runs", "List runs, newest first."),
     "show": ("show:show", "Show a run's stages and its history."),
+    "logs": ("logs:logs", "Show what a run's code has logged and printed."),
     "watch": ("show:watch", "Follow a run until it ends."),
     "resume": ("resume:resume", "Resume interrupted, paused or blocked runs."),
     "retry": ("resume:retry", "Retry a run that did not succeed, from where it failed."),

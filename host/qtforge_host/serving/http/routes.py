@@ -95,6 +95,18 @@ ENDPOINTS: Final = (
         query=schemas.RecordsQuery, answers={200: documents.RecordsDocument},
     ),
     Endpoint(
+        method="GET", path="/v1/runs/{run_id}/logs", name="listLogs", scope="read",
+        handler=runs.list_logs, summary="Show what a run's code has logged and printed.",
+        query=schemas.LogsQuery, answers={200: documents.LogsDocument},
+    ),
+    Endpoint(
+        method="GET", path="/v1/runs/{run_id}/logs/live", name="followLogs", scope="read",
+        handler=runs.follow_logs,
+        summary="Follow what a run's code logs and prints, until the run has ended.",
+        query=schemas.LiveLogsQuery, answers={200: EVENTS_TYPE},
+        headers={LAST_ID: {"type": "string", "pattern": "^[0-9]{0,16}$"}},
+    ),
+    Endpoint(
         method="GET", path="/v1/runs/{run_id}/graph", name="drawRun", scope="read",
         handler=runs.draw_run,
         summary="Draw a run's workflow, with the run's state and path.",

@@ -13,6 +13,7 @@ from qtforge_host.api.tags import tags_of
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_host.serving.http.requests import ARCHIVE, Answer, Call, invalid_request, wait_s
 from qtforge_host.serving.http.schemas import GRAPH_TYPES
+from qtforge_host.serving.http.sse import LAST_ID, EventStream
 from qtforge_sdk.durations import seconds
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "cancel_runs",
     "draw_run",
     "export_run",
+    "follow_logs",
     "fork_run",
     "import_run",
     "list_inbox",
+    "list_logs",
     "list_records",
     "list_runs",
     "pause_run",
@@ -45,6 +48,7 @@ __all__ = [
 ]
 
 KEY: Final = "Idempotency-Key"
+_DIGITS: Final = 17  # of a position in a log, fewer than 2 ** 53 has
 
 
 async def start_run(call: Call) -> Answer:
@@ -110,6 +114,26 @@ async def list_records(call: Call) -> Answer:
     """Show a run's records."""
     query = call.query
     return Answer(await _client(call).records(_run_id(call), after=query.after, limit=query.limit))
+
+
+async def list_logs(call: Call) -> Answer:
+    """Show what a run has logged."""
+    query = call.query
+    return Answer(
+        await _client(call).logs(
+            _run_id(call), after=query.after, step=query.step, level=query.level, limit=query.limit
+        )
+    )
+
+
+async def follow_logs(call: Call) -> EventStream:
+    """Follow what a run logs."""
+    query, last = call.query, call.headers.get(LAST_ID.lower(), "")
+    after = int(last) if last.isascii() and last.isdigit() and len(last) < _DIGITS else query.after
+    run_id, client = _run_id(call), _client(call)
+    await client.logs(run_id, limit=1)  # whether there is such a run
+    rows = client.follow_logs(run_id, after=after, step=query.step, level=query.level)
+    return EventStream(call.service.streams.open_log(rows, str(after)))
 
 
 async def send_event(call: Call) -> Answer:

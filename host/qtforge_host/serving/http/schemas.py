@@ -12,6 +12,7 @@ import msgspec
 from qtforge_sdk.journal import CURSOR
 from qtforge_sdk.records import POOL_NAME
 from qtforge_sdk.run_keys import MOST_TAG_VALUE, MOST_TAGS, TAG_NAME
+from qtforge_sdk.run_logs import LogLevel
 from qtforge_sdk.runs import RunStatus
 
 __all__ = [
@@ -320,6 +321,23 @@ class RecordsQuery(_Given, frozen=True, kw_only=True):
 
     after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
+
+
+class LogsQuery(_Given, frozen=True, kw_only=True):
+    """Which entries of a run's log: after a position, of a step, of a level or a higher one."""
+
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    step: Name | None = None
+    level: LogLevel = "debug"
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
+
+
+class LiveLogsQuery(_Given, frozen=True, kw_only=True):
+    """Which entries of a run's log are followed; the header's id overrides ``after``."""
+
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    step: Name | None = None
+    level: LogLevel = "debug"
 
 
 class EventsQuery(_Given, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.requests import Call, json_bytes
-from qtforge_host.serving.streaming import Live, Stream
+from qtforge_host.serving.streaming import Live, LogStream, Stream
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import CURSOR, Cursor
 
@@ -51,7 +51,7 @@ class EventStream:
         stream: The events that are sent.
     """
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream | LogStream) -> None:
         self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
