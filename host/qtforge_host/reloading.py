@@ -59,7 +59,9 @@ class Reloader:
         command: The command; its output is the terminal's.
         paths: Files, and folders with all that is below them.
         say: Shows a line to the user.
-        before_restart: Called before each new execution; None for nothing.
+        approves: Called with the files that have changed, before the command is executed again;
+            False keeps it from that. None for always.
+        started: Called after each start; None for nothing.
         keeps_up: Whether the command is to stay up: it is then ended only where every changed
             file can be read. Else each change executes it again.
 
@@ -73,7 +75,8 @@ class Reloader:
         command: Sequence[str],
         paths: Iterable[Path],
         say: Callable[[str], None],
-        before_restart: Callable[[], None] | None = None,
+        approves: Callable[[Sequence[Path]], bool] | None = None,
+        started: Callable[[], None] | None = None,
         *,
         keeps_up: bool,
     ) -> None:
@@ -89,7 +92,8 @@ class Reloader:
             if not path.exists():
                 raise WatchedPathError(path)
         self._say: Final = say
-        self._before_restart: Final = before_restart
+        self._approves: Final = approves
+        self._started: Final = started
         self._keeps_up: Final = keeps_up
         self._child: subprocess.Popen[bytes] | None = None
         self._told_end = False
@@ -124,8 +128,9 @@ class Reloader:
         if problems and self._keeps_up:
             self._say(f"{names}: not restarted; correct it first")
             return
-        if self._before_restart is not None:
-            self._before_restart()
+        if self._approves is not None and not self._approves(files):
+            self._say(f"{names}: not restarted; correct it first")
+            return
         self._say(f"{names}: starting again")
         self._end()
         self._start()
@@ -133,6 +138,8 @@ class Reloader:
     def _start(self) -> None:
         self._told_end = False
         self._child = subprocess.Popen(self._command)
+        if self._started is not None:
+            self._started()
 
     def _tell_end(self) -> None:
         child = self._child

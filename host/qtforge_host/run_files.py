@@ -18,7 +18,10 @@ from qtforge_sdk.journal import Journal
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.run_logs import LogKeeper
 
-__all__ = ["RunFiles"]
+__all__ = ["EXPORT_SUFFIX", "RunFiles"]
+
+EXPORT_SUFFIX: Final = ".qtforge-run"
+"""The end of the names of files with exported runs."""
 
 _MARKERS: Final = ".forks"
 

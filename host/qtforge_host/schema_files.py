@@ -17,7 +17,6 @@ from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.files import write_atomically
 
 __all__ = [
-    "CONFIG_HEADER",
     "SchemaFileError",
     "add_header",
     "config_schema_path",
@@ -27,9 +26,6 @@ __all__ = [
     "schema_text",
     "write_schema",
 ]
-
-CONFIG_HEADER: Final = "#:schema ./{name}\n"
-"""The first line of a configuration; ``name`` is that of the schema's file."""
 
 _FOLDER: Final = ".schemas"  # beside the definitions
 _HEADER: Final = re.compile(r"^#:schema\s", re.MULTILINE)

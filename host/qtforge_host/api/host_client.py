@@ -294,7 +294,8 @@ class HostClient:
         """Return the JSON Schema of the configuration, with the options of the plugins."""
         from qtforge_host.config.schema import config_schema  # only for this
 
-        host = await self._whole_host()
+        host = await self._parts.host("all")
+        await host.start_all()  # a host that serves starts the others when they are needed
         plugins = {
             entry.candidate.name: getattr(entry.plugin, "Config", None)
             for entry in host.registry

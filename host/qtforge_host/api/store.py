@@ -27,7 +27,7 @@ from qtforge_host.api.lookup import find_run, found_runs, list_runs, shown_statu
 from qtforge_host.api.parts import Parts
 from qtforge_host.clock import in_utc
 from qtforge_host.config.settings import Settings
-from qtforge_host.run_files import RunFiles
+from qtforge_host.run_files import EXPORT_SUFFIX, RunFiles
 from qtforge_host.runs.state import RunState
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.durations import Duration, wait_seconds
@@ -48,9 +48,6 @@ if TYPE_CHECKING:  # each use case imports what it needs: a listing is quick ove
     from qtforge_sdk.graphs import Graph
 
 __all__ = ["EXPORT_SUFFIX", "RunStore", "open_store"]
-
-EXPORT_SUFFIX: Final = ".qtforge-run"
-"""Ends the name of a file with an exported run."""
 
 _POLL_S: Final = 0.25
 _LAST_LOGS_S: Final = 0.5  # after a run's end its last entries may not be written yet

@@ -26,14 +26,16 @@ from qtforge_host.cli.terminal import echo, echo_lines, style
 from qtforge_host.config.in_force import settings_in_force
 from qtforge_host.config.settings import Settings
 from qtforge_host.config.toml_files import managed_path
+from qtforge_host.schema_files import config_schema_path
 from qtforge_host.toml import toml_key, toml_value
 
 __all__ = ["completion", "config"]
 
 _WIDEST: Final = 60  # of a setting, so that its source is beside it
 _NEW: Final = """\
-# The configuration of QtForge Host. 'qtforge-host config schema -o config.schema.json' writes
-# what an editor needs to check it; then let the first line be: #:schema ./config.schema.json
+#:schema ./{schema}
+# The configuration of QtForge Host. 'plugins enable' and 'dev' renew the schema above, with which
+# an editor checks it; so does: qtforge-host config schema -o {schema}
 """
 
 
@@ -116,11 +118,19 @@ def edit(session: Session) -> int:
     if not file.exists():
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(_NEW, encoding="utf-8")
+            text = _NEW.format(schema=config_schema_path(file).name)
+            file.write_text(text, encoding="utf-8")
         except OSError as error:
             raise click.UsageError(f"{file}: {error.strerror or error}") from error
+        run_async(_refresh_schema(session))
     click.edit(filename=str(file))
     return _validate(session, as_json=False)
+
+
+async def _refresh_schema(session: Session) -> None:
+    from qtforge_host.api.authoring import refresh_config_schema  # heavy
+
+    await refresh_config_schema(session.read_settings())  # as it is now
 
 
 @config.command()

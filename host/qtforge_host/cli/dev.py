@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from qtforge_host.cli.change_check import ChangeCheck
 from qtforge_host.cli.session import Session
 from qtforge_host.cli.terminal import echo
 from qtforge_host.reloading import Reloader
+from qtforge_host.schema_files import config_schema_path
 
 __all__ = ["dev"]
 
-_REPLAY_TIMEOUT_S = 120
+_SCHEMA_TIMEOUT_S = 60
 
 
 @click.command(
@@ -34,8 +37,12 @@ def dev(session: Session, reloads: bool, port: int, words: tuple[str, ...]) -> i
 
     With --reload, a change of a .py or .toml file below a PATH ends the child in order, and a
     new one continues the runs. The default is the current folder; the folder of the
-    configuration is watched too. A file that can't be read is named, and the old child stays.
-    Unfinished runs that the new code would not continue are named.
+    configuration is watched too.
+
+    Before that, the installed plugins whose files have changed are checked as by 'plugins check
+    --replay', and so are definitions and the configuration. Findings are shown, and unfinished
+    runs that the new code would not continue. Where a file can't be read, or the new code of a
+    plugin could not be used, the old child stays.
 
     'dev run NAME' and what 'run' takes: run a workflow, again after each save.
     """
@@ -51,9 +58,16 @@ def dev(session: Session, reloads: bool, port: int, words: tuple[str, ...]) -> i
     if not reloads:
         if words:
             raise click.UsageError("paths are watched with --reload: dev --reload PATH...")
-        return subprocess.call(command)
+        with _refreshing(session):
+            return subprocess.call(command)
     paths = _watched(session, [Path(word) for word in words])
-    return Reloader(command, paths, _say, lambda: _tell_diverged(session), keeps_up=True).run()
+    check = ChangeCheck(lambda *words: _command(session, *words), session.config_path, _say)
+
+    def refresh() -> None:
+        with _refreshing(session):
+            pass
+
+    return Reloader(command, paths, _say, check, refresh, keeps_up=True).run()
 
 
 def _command(session: Session, *words: str) -> list[str]:
@@ -78,18 +92,21 @@ def _files(words: tuple[str, ...]) -> list[Path]:
     return [Path(), *(file.parent for file in files)]
 
 
-def _tell_diverged(session: Session) -> None:
-    """Name the unfinished runs that the code which is there now would not continue."""
-    command = _command(session, "workflows", "replay", "--unfinished", "--json")
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=_REPLAY_TIMEOUT_S)
-        rows = json.loads(done.stdout)["runs"]
-    except (subprocess.TimeoutExpired, ValueError, KeyError):
-        _say("cannot determine which unfinished runs would continue")
+@contextlib.contextmanager
+def _refreshing(session: Session) -> Iterator[None]:
+    """Renew the configuration's schema for editors, beside what is done meanwhile."""
+    file = config_schema_path(session.config_path)
+    if not file.parent.is_dir():
+        yield
         return
-    for row in rows:
-        if row["verdict"] == "diverged":
-            _say(f"run {row['run_id']} would be blocked: {row['text']}")
+    command = _command(session, "config", "schema", "-o", str(file.absolute()))
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet) as process:
+        try:
+            yield
+            process.wait(_SCHEMA_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _say(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,7 @@ from qtforge_host.plugin_code import clean_text, describe, is_interruption
 from qtforge_host.plugins.candidates import Candidate, canonical_name
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.resolution import Resolution, resolve_installed
+from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.validation import did_you_mean
 
 if TYPE_CHECKING:
@@ -98,12 +100,16 @@ def info(session: Session, name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.pass_obj
 def enable(session: Session, name: str) -> None:
-    """Let a plugin load, and forget its earlier failures."""
+    """Let a plugin load, and forget its earlier failures.
+
+    The configuration's schema for editors, such as config.schema.json beside it, is renewed.
+    """
     settings = session.settings
     _named(resolve_installed(settings).resolution, name)
     enable_in(settings.config_path, name)
     FailureMemory(settings.state_dir).forget(name)
     _confirm(f"{name} is enabled", settings)
+    _refresh_schema(session)
 
 
 @plugins.command()
@@ -184,7 +190,8 @@ def new(
 @click.option("--strict", is_flag=True, help="Exit code 1 for advice too.")
 @click.option(
     "--replay", is_flag=True,
-    help="Also show the unfinished runs that the installed code would not continue.",
+    help="Also replay unfinished runs, and exported ones in a PATH; name those that the code"
+    " would not continue.",
 )  # fmt: skip
 @json_option
 @journal_option
@@ -202,11 +209,9 @@ def check(
     """
     session: Session = ctx.obj
     if targets:
-        if replay:
-            raise click.UsageError("--replay is for all installed plugins: leave the names out")
         group = ctx.find_root().command
         commands = group.list_commands(ctx) if isinstance(group, click.Group) else []
-        return _check_targets(session, targets, commands, strict, as_json)
+        return _check_targets(session, targets, commands, strict, replay, as_json)
     return _check_installed(session, replay, as_json)
 
 
@@ -215,12 +220,15 @@ def _check_targets(
     targets: tuple[str, ...],
     commands: list[str],
     strict: bool,
+    replay: bool,
     as_json: bool,
 ) -> int:
-    from qtforge_host.api.authoring import check_plugins
+    from qtforge_host.api.authoring import check_plugins, exported_runs
 
-    session.read_settings()  # so that a wrong configuration is not taken for the plugin's fault
-    found = check_plugins(targets, session.config, commands)
+    settings = session.settings  # read before: its mistakes are not the plugin's
+    with tempfile.TemporaryDirectory(prefix="qtforge-runs-") as folder:
+        exports = run_async(exported_runs(settings, Path(folder))) if replay else None
+        found = check_plugins(targets, session.config, commands, exports)
     if as_json:
         print_json(found)
     else:
@@ -245,6 +253,8 @@ def _show_findings(report: CheckReport) -> None:
     counted = [f"{errors} error{'' if errors == 1 else 's'}", f"{advice} advice"]
     if report.operations:
         counted.append(f"{report.operations} operation{'s' * (report.operations > 1)} tried")
+    if report.replayed:
+        counted.append(f"{report.replayed} run{'s' * (report.replayed > 1)} replayed")
     if report.ignored:
         counted.append(f"{report.ignored} ignored")
     echo(f"{state('failed' if errors else 'ok')}: {names}: {', '.join(counted)}")
@@ -346,6 +356,16 @@ def _show(found: Plugins, as_json: bool) -> None:
         echo(f"{where}: {reason}")
         if fix:
             echo(f"  fix: {fix}")
+
+
+def _refresh_schema(session: Session) -> None:
+    """Renew the configuration's schema; it is no reason to fail that it can't be."""
+    from qtforge_host.api.authoring import refresh_config_schema
+
+    try:
+        run_async(refresh_config_schema(session.read_settings()))
+    except QtForgeError as error:
+        echo(f"the schema of the configuration was not renewed: {error}", err=True)
 
 
 def _confirm(text: str, settings: Settings) -> None:

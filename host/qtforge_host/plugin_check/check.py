@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from qtforge_host.plugin_check.wheels import PackageError, build_wheel, read_pro
 from qtforge_host.plugin_code import clean_text
 from qtforge_host.plugins.candidates import PLUGIN_GROUP, canonical_name
 from qtforge_host.plugins.discovery import scan
+from qtforge_host.run_files import EXPORT_SUFFIX
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.validation import did_you_mean
 
@@ -33,6 +35,7 @@ _DOING: Final[dict[Step, str]] = {
 }  # fmt: skip
 _TAIL: Final = 10  # lines of what a process that died has said
 _WHEEL: Final = ".whl"
+_MOST_KEPT: Final = 1000  # exported runs in a project
 
 
 class CheckTargetError(QtForgeError):
@@ -72,11 +75,19 @@ class PluginChecker:
     Args:
         config: The host's configuration file; None for the default.
         commands: The host's own commands, which a plugin can't have.
+        exports: Files of exported runs, to replay those that execute a target's code, and with
+            them those that a project keeps in its folder; None to replay nothing.
     """
 
-    def __init__(self, config: Path | None, commands: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        config: Path | None,
+        commands: Sequence[str] = (),
+        exports: Sequence[Path] | None = None,
+    ) -> None:
         self._config = config
         self._commands = list(commands)
+        self._exports = exports
 
     def check(self, text: str) -> CheckReport:
         """Check one target.
@@ -112,6 +123,7 @@ class PluginChecker:
             findings=kept,
             plugins=answers[0].plugins,
             operations=answers[-1].operations,
+            replayed=answers[-1].replayed,
             ignored=len(found) - len(kept),
         )
 
@@ -128,6 +140,12 @@ class PluginChecker:
             commands=self._commands,
             skip=[key for answer in before for key in answer.unusable],
         )
+        if step == "try" and self._exports is not None:
+            job = msgspec.structs.replace(
+                job,
+                exports=[str(each.absolute()) for each in self._exports],
+                kept=[str(each) for each in _kept_runs(target.project)],
+            )
         file = state / "answer.json"
         died, said = _run(job, file, _DEADLINES_S[step])
         with contextlib.suppress(OSError, msgspec.MsgspecError):
@@ -243,6 +261,18 @@ def _missing_files(project: Path, site: Path) -> Iterator[Finding]:
                 why="an installed plugin does not have the file",
                 fix=f'{package.name} = ["{folder}"] in [tool.setuptools.package-data]',
             )  # fmt: skip
+
+
+def _kept_runs(project: Path | None) -> list[Path]:
+    """Return the exported runs that a project keeps, such as for its tests."""
+    if project is None:
+        return []
+    found = (
+        each
+        for each in project.rglob(f"*{EXPORT_SUFFIX}")
+        if not any(part.startswith(".") for part in each.relative_to(project).parts)
+    )
+    return sorted(itertools.islice(found, _MOST_KEPT))
 
 
 def _source_of(project: Path, package: str) -> Path | None:

@@ -11,7 +11,15 @@ import msgspec
 from qtforge_host.plugin_code import clean_text
 from qtforge_host.plugins.candidates import Candidate, Status
 
-__all__ = ["CheckReport", "Finding", "Level", "attributed", "from_status", "split_place"]
+__all__ = [
+    "UNUSABLE",
+    "CheckReport",
+    "Finding",
+    "Level",
+    "attributed",
+    "from_status",
+    "split_place",
+]
 
 Level = Literal["error", "advice"]
 _FIXES: Final = {
@@ -31,6 +39,8 @@ _FIXES: Final = {
     "plugin.unmet": "correct the name or the range in requires, or install what provides it",
 }
 """What an author does about a state; the status says what a user does."""
+UNUSABLE: Final = frozenset({*_FIXES, "plugin.check_died", "plugin.invalid_config"})
+"""The codes of errors with which the host would not use the plugin at all."""
 _MISSING: Final = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
 _PLACE: Final = re.compile(r" ?\((?:at )?(?P<file>[^()]+):(?P<line>\d+)\)")
 
@@ -69,6 +79,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
         findings: What was found, errors first.
         plugins: Name and version of each plugin that was found in it.
         operations: How many operations were tried with their examples.
+        replayed: How many runs were replayed; 0 where that was not asked for.
         ignored: How many findings ``[tool.qtforge.check] ignore`` has left out.
     """
 
@@ -76,6 +87,7 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding]
     plugins: list[str]
     operations: int = 0
+    replayed: int = 0
     ignored: int = 0
 
 

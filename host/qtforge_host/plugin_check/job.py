@@ -45,6 +45,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         topics: What the first step has found, for the last one.
         commands: The host's own commands.
         skip: Keys of plugins of which an earlier step knows that they can't be used.
+        exports: Files of exported runs; those of the target's code are replayed.
+        kept: Files of exported runs that the project keeps; all are replayed.
     """
 
     step: Step
@@ -55,6 +57,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     topics: list[Topic] = []
     commands: list[str] = []
     skip: list[str] = []
+    exports: list[str] = []
+    kept: list[str] = []
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +69,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         plugins: Name and version of each plugin of the target.
         topics: Topics that their sources name.
         operations: How many operations were tried.
+        replayed: How many runs were replayed.
         keys: The key of each entry point of the target.
         unusable: The keys of those that the next step leaves out.
     """
@@ -73,5 +78,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     plugins: list[str] = []
     topics: list[Topic] = []
     operations: int = 0
+    replayed: int = 0
     keys: list[str] = []
     unusable: list[str] = []

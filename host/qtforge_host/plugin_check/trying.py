@@ -17,6 +17,7 @@ from qtforge_host.config.settings import Settings
 from qtforge_host.plugin_check.findings import Finding, Level, attributed, from_status, split_place
 from qtforge_host.plugin_check.importing import class_place
 from qtforge_host.plugin_check.job import Answer, Job, Topic
+from qtforge_host.plugin_check.replaying import replay_runs
 from qtforge_host.plugin_check.subject import Subject
 from qtforge_host.plugin_code import (
     clean_text,
@@ -74,9 +75,14 @@ async def _try(subject: Subject, settings: Settings, job: Job) -> Answer:
             own += _of_declared_workflows(host, entry.plugin, place)
             findings += [attributed(each, candidate) for each in own]
             tried += count
+        active = [
+            each for each in subject.plugins if host.registry[each.key].status.state == "active"
+        ]
+        own, replayed = await replay_runs(host, active, job)
+        findings += own
         topics = list(host.bus.known_topics())
     findings += _of_topics(job.topics, topics, subject)
-    return Answer(findings=findings, operations=tried)
+    return Answer(findings=findings, operations=tried, replayed=replayed)
 
 
 def _lacks_key(found: Finding, candidate: Candidate, settings: Settings) -> bool:

@@ -573,6 +573,7 @@ ALONE: dict[str, tuple[Command, type]] = {
 # Operations whose answer is no document, or that a test of their own compares.
 ELSEWHERE = {
     "listRecords", "drawRun", "exportRun", "drawWorkflow", "streamEvents", "followLogs",
+    "showKindSchema", "showConfigSchema",
     "readiness", "metrics",
 }  # fmt: skip
 
@@ -597,7 +598,9 @@ def test_a_document_of_the_command_line_alone_is_as_its_struct_says(
     read(text, document)
 
 
-def test_records_drawings_and_archives_are_the_same_through_both_faces(faces: Faces) -> None:
+def test_records_drawings_schemas_and_archives_are_the_same_through_both_faces(
+    faces: Faces,
+) -> None:
     lines = faces.command("runs", "show", faces.ended, "--records").splitlines()
     page = read(faces.get(f"/v1/runs/{faces.ended}/records").content, documents.RecordsDocument)
     assert [json.loads(line) for line in lines] == page.records
@@ -606,6 +609,9 @@ def test_records_drawings_and_archives_are_the_same_through_both_faces(faces: Fa
         assert drawn == faces.get(f"/v1/runs/{faces.machine}/graph", format=language).text
         drawn = faces.command("workflows", "graph", "quick", "--format", language)
         assert drawn == faces.get("/v1/workflows/quick/graph", format=language).text
+    for words, path in (("workflows schema graph", "kinds/graph"), ("config schema", "config")):
+        schema = json.loads(faces.command(*words.split()))
+        assert schema == faces.get(f"/v1/{path}/schema").json()
     file = faces.serving.folder / "exported"
     faces.command("runs", "export", faces.ended, "-o", str(file))
     exported = faces.get(f"/v1/runs/{faces.ended}/export")

@@ -137,6 +137,15 @@ def test_a_check_of_plugins_shows_the_runs_that_would_be_blocked(shop: Shop) -> 
     assert "diverged" not in shop("plugins", "check", "--json").json
 
 
+def test_a_check_of_one_plugin_replays_the_runs_of_its_workflows(shop: Shop) -> None:
+    shop.runs(("a", {"book": None}, False), ("b", {"other": None}, False))
+    said = shop("plugins", "check", "shop", "--replay", "--json")
+    (report,) = said.json["targets"]
+    (found,) = [each for each in report["findings"] if each["code"] == "run.diverged"]
+    assert (said.code, report["replayed"], found["level"]) == (1, 2, "error")
+    assert "0000b of 'order' would be blocked: diverged at book" in found["what"]
+
+
 def test_the_old_code_can_go_when_every_unfinished_run_does_the_new(shop: Shop) -> None:
     new = {"book": None, PATCH: True, "reserve": None}
     shop.runs(("a", new, False), ("b", {"book": None, PATCH: False, **PAID}, True))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.host.cli.conftest import Cli
 
+from qtforge_host.api.authoring import plugins_with
+from qtforge_host.cli import change_check
+from qtforge_host.cli.change_check import ChangeCheck
 from qtforge_host.reloading import Reloader, ReloadNotInstalledError, broken_files
 
 pytest.importorskip("watchfiles", reason="the extra 'reload' is not installed")
@@ -94,6 +99,70 @@ def test_serve_begins_again_at_a_change_and_stays_up_where_a_file_is_broken(
     dev.until("module.py: starting again")
     dev.until("listening on")
     assert dev.end(signal.SIGTERM) == 0
+
+
+FINDING = {"level": "error", "file": "", "line": None, "what": "it is wrong", "fix": ""}
+
+
+class Answers:
+    """Stands for commands of the host: each prints what it is given here, by its first word."""
+
+    def __init__(self, **texts: Any) -> None:
+        self._texts = texts
+
+    def __call__(self, *words: str) -> list[str]:
+        text = self._texts[words[0]]
+        shown = text if isinstance(text, str) else json.dumps(text)
+        return [sys.executable, "-S", "-c", f"print({shown!r})"]
+
+
+@pytest.mark.parametrize(
+    ("findings", "starts", "says"),
+    [
+        ([], True, "acme: checked: nothing found, 2 operations tried, 3 unfinished runs would con"),
+        ([FINDING | {"code": "plugin.import_failed"}], False, "acme: checked: it could not be"),
+        ([FINDING | {"code": "hook.failed"}], True, "acme: checked: 1 finding, 2 operations"),
+        (
+            [FINDING | {"code": "run.diverged"}],
+            True,
+            "runs would continue, 1 would be blocked",
+        ),
+    ],
+)
+def test_a_plugin_that_could_not_be_used_is_not_swapped_in(
+    findings: list[Any], starts: bool, says: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(change_check, "plugins_with", lambda files: ["acme"])
+    report = {"findings": findings, "operations": 2, "replayed": 3}
+    check = ChangeCheck(Answers(plugins={"targets": [report]}), folder / "c.toml", said.append)
+    assert check([folder / "acme.py"]) is starts
+    assert says in said[-1]
+    assert said[:-1] == [f"error[{each['code']}]: it is wrong" for each in findings]
+
+
+def test_definitions_and_the_configuration_are_checked_where_they_have_changed(
+    folder: Path,
+) -> None:
+    said: list[str] = []
+    file = folder / "workflows" / "a.toml"
+    file.parent.mkdir()
+    file.touch()
+    problem = {"source": "a.toml", "line": 3, "path": "stages[0]", "what": "wrong"}
+    answers = Answers(workflows={"workflows": [{"name": "a", "problems": [problem]}]}, config="")
+    check = ChangeCheck(answers, folder / "c.toml", said.append)
+    assert check([file])
+    assert said == ["a.toml:3: stages[0]: wrong", "a: checked: 1 problem"]
+    assert not check([folder / "c.toml"])  # it has no answer: it can't be read
+
+
+def test_the_plugins_of_changed_files_are_found_without_importing_them(
+    site: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.plugin("acme", source="raise SystemExit('it is imported')\nclass Example:\n    pass\n")
+    monkeypatch.syspath_prepend(str(site.root))
+    assert plugins_with([site.root / "acme_module.py", folder / "other.py"]) == ["acme"]
+    assert plugins_with([folder / "other.py"]) == []
 
 
 def test_what_it_can_not_do_is_refused_with_a_reason(cli: Cli) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -190,6 +191,8 @@ def test_disable_and_enable_are_written_beside_the_configuration_and_comments_st
     assert row(listed, "good")["state"] == "disabled"
     assert row(listed, "good")["fix"] == "qtforge-host plugins enable good"
     assert cli(*options, "plugins", "enable", "good", path=good.root).code == 0
+    schema = json.loads((tmp_path / "my.schema.json").read_text())
+    assert "good" in schema["properties"]["plugins"]["properties"]  # it was read after the change
     assert (
         row(cli(*options, "plugins", "list", "--json", path=good.root), "good")["state"] == "ready"
     )

@@ -278,7 +278,8 @@ def test_a_configuration_is_edited_then_checked(cli: Any, config: Path, tmp_path
     said = cli("config", "edit", EDITOR=str(editor), WORD="9s")
     assert said.code == 0, said.err
     text = config.read_text()
-    assert text.startswith("# The configuration of QtForge Host")
+    assert text.startswith("#:schema ./config.schema.json\n# The configuration of QtForge Host")
+    assert json.loads(config.with_name("config.schema.json").read_text())["$defs"]
     assert text.endswith('[host]\nrest_after = "9s"\n')
     config.unlink()
     assert cli("config", "edit", EDITOR=str(editor), WORD="soon").code == 2

@@ -176,6 +176,15 @@ def test_a_file_that_the_wheel_lacks_is_named_and_codes_can_be_ignored(
         PluginChecker(None).check(str(copy))
 
 
+def test_exported_runs_that_a_project_keeps_are_replayed(project: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(project, tmp_path / "copy"))
+    kept = copy / "tests" / "runs" / "torn.qtforge-run"
+    kept.parent.mkdir()
+    kept.write_bytes(b"torn")
+    (found,) = PluginChecker(None, exports=[]).check(str(copy)).findings
+    assert (found.level, found.code, found.file) == ("error", "run.archive_invalid", str(kept))
+
+
 def test_what_can_not_be_checked_is_refused_with_a_reason(tmp_path: Path) -> None:
     checker = PluginChecker(None)
     with pytest.raises(CheckTargetError, match="did you mean 'notifier'"):
@@ -226,4 +235,3 @@ def test_the_command_prints_findings_and_its_exit_code_tells_them(
     assert 'fix: readme = "README.md" in [project]' in strict.out
     assert cli("plugins", "check", "no-such-plugin").code == 3
     assert cli("plugins", "check", "x.whl").code == 2
-    assert cli("plugins", "check", "notifier", "--replay").code == 2

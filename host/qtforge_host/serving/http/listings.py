@@ -5,10 +5,11 @@ from __future__ import annotations
 from qtforge_host.api.documents import Ready
 from qtforge_host.api.host_client import HostClient
 from qtforge_host.runs.recovery import lasts
+from qtforge_host.schema_files import schema_text
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.metrics import METRICS_TYPE, metrics_text
 from qtforge_host.serving.http.requests import Answer, Call
-from qtforge_host.serving.http.schemas import GRAPH_TYPES
+from qtforge_host.serving.http.schemas import GRAPH_TYPES, SCHEMA_TYPE
 from qtforge_sdk.errors import StorageError
 
 __all__ = [
@@ -21,7 +22,9 @@ __all__ = [
     "publish",
     "ready",
     "request",
+    "show_config_schema",
     "show_health",
+    "show_kind_schema",
     "show_status",
     "show_workflow",
 ]
@@ -52,6 +55,17 @@ async def draw_workflow(call: Call) -> Answer:
     language = call.query.format
     text = await _host(call).draw_workflow(call.path["name"], language)
     return Answer(text, media_type=GRAPH_TYPES[language])
+
+
+async def show_kind_schema(call: Call) -> Answer:
+    """Give the JSON Schema of a kind's definitions."""
+    found = await _host(call).workflow_schema(call.path["kind"])
+    return Answer(schema_text(found), media_type=SCHEMA_TYPE)
+
+
+async def show_config_schema(call: Call) -> Answer:
+    """Give the JSON Schema of the configuration."""
+    return Answer(schema_text(await _host(call).config_schema()), media_type=SCHEMA_TYPE)
 
 
 async def list_plugins(call: Call) -> Answer:

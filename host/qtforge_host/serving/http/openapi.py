@@ -13,7 +13,7 @@ from qtforge_host.api.documents import ErrorDocument, Ready
 from qtforge_host.plugins.discovery import installed_version
 from qtforge_host.serving.http.requests import ARCHIVE, JSON, Endpoint
 from qtforge_host.serving.http.routes import HEALTH_PATH, OPENAPI_PATH
-from qtforge_host.serving.http.schemas import GRAPH_TYPES
+from qtforge_host.serving.http.schemas import GRAPH_TYPES, SCHEMA_TYPE
 
 __all__ = ["openapi"]
 
@@ -143,7 +143,8 @@ def _answer(answer: type | str, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
     if not isinstance(answer, str):
         return {"description": "Done.", "content": {JSON: {"schema": schema_of[answer]}}}
     kinds = GRAPH_TYPES.values() if answer == "text/*" else (answer,)
-    text: dict[str, Any] = {"schema": {} if answer == ARCHIVE else {"type": "string"}}
+    schema = {ARCHIVE: {}, SCHEMA_TYPE: {"type": "object"}}.get(answer, {"type": "string"})
+    text: dict[str, Any] = {"schema": schema}
     return {"description": "Done.", "content": {kind.partition(";")[0]: text for kind in kinds}}
 
 

@@ -242,6 +242,19 @@ ENDPOINTS: Final = (
         query=schemas.GraphQuery, answers={200: "text/*"},
     ),
     Endpoint(
+        method="GET", path="/v1/kinds/{kind}/schema", name="showKindSchema", scope="read",
+        handler=listings.show_kind_schema,
+        summary="Give the JSON Schema of a kind's definitions, for editors.",
+        answers={200: schemas.SCHEMA_TYPE},
+    ),
+    Endpoint(
+        method="GET", path="/v1/config/schema", name="showConfigSchema", scope="read",
+        handler=listings.show_config_schema,
+        summary="Give the JSON Schema of the configuration, with the options of the plugins,"
+        " which are started for it.",
+        answers={200: schemas.SCHEMA_TYPE},
+    ),
+    Endpoint(
         method="GET", path="/v1/plugins", name="listPlugins", scope="read",
         handler=listings.list_plugins,
         summary="List plugins and their states.", answers={200: documents.Plugins},

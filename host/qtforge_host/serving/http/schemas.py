@@ -17,6 +17,7 @@ from qtforge_sdk.runs import RunStatus
 
 __all__ = [
     "GRAPH_TYPES",
+    "SCHEMA_TYPE",
     "AmendRun",
     "EventsQuery",
     "ForkRun",
@@ -46,6 +47,8 @@ __all__ = [
 GRAPH_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {"mermaid": "text/vnd.mermaid", "dot": "text/vnd.graphviz", "svg": "image/svg+xml"}
 )
+
+SCHEMA_TYPE: Final = "application/schema+json"
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 

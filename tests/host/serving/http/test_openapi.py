@@ -123,9 +123,11 @@ def test_what_there_is_is_answered_as_the_document_says(
         ("GET", "/v1/workflows/{name}", None),
         ("GET", "/v1/workflows/{name}/graph", None),
         ("GET", "/v1/workflows/{name}/patches", None),
+        ("GET", "/v1/kinds/{kind}/schema", None),
+        ("GET", "/v1/config/schema", None),
     ]
     for method, path, body in asked:
-        filled = path.format(run_id=run_id, name="steps")
+        filled = path.format(run_id=run_id, name="steps", kind="sequential")
         answer = module_server.client.request(method, filled, json=body)
         assert answer.status_code in (200, 202), answer.text
         described[path][method].validate_response(answer)
