@@ -83,17 +83,22 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         statuses: Any of these; empty for those with which it is usually done.
         tags: All of these tags, each with that value.
         schedule: The schedule that started them.
+        error_code: The code of the error with which they failed or are blocked.
+        plugin: The plugin that failed.
     """
 
     workflow: str | None = None
     statuses: frozenset[str] = frozenset()
     tags: Mapping[str, str] = {}
     schedule: str | None = None
+    error_code: str | None = None
+    plugin: str | None = None
 
     @property
     def is_given(self) -> bool:
         """Whether anything restricts it."""
-        return bool(self.workflow or self.statuses or self.tags or self.schedule)
+        named = self.workflow or self.schedule or self.error_code or self.plugin
+        return bool(named or self.statuses or self.tags)
 
 
 def query_of(selection: Selection, selectable: Selectable, *, limit: int) -> RunQuery:
@@ -108,7 +113,7 @@ def query_of(selection: Selection, selectable: Selectable, *, limit: int) -> Run
         SelectionError: Nothing restricts them, or it can't be done with runs of a status.
     """
     if not selection.is_given:
-        fix = "give a workflow, a status, a tag or a schedule"
+        fix = "give a workflow, a status, a tag, a schedule, an error code or a plugin"
         raise SelectionError("which runs are meant is not said", fix)
     wrong = sorted(selection.statuses - selectable.statuses)
     if wrong:
@@ -119,6 +124,8 @@ def query_of(selection: Selection, selectable: Selectable, *, limit: int) -> Run
         workflow=selection.workflow,
         tags=selection.tags,
         schedule=selection.schedule,
+        error_code=selection.error_code,
+        error_plugin=selection.plugin,
         limit=limit,
     )
 

@@ -170,6 +170,9 @@ class RunStore:
         workflow_version: str | None = None,
         tags: Mapping[str, str] = MappingProxyType({}),
         schedule: str | None = None,
+        error_code: str | None = None,
+        plugin: str | None = None,
+        parent: str | None = None,
         since: datetime.datetime | None = None,
         until: datetime.datetime | None = None,
         limit: int = 50,
@@ -186,6 +189,9 @@ class RunStore:
             workflow_version: The version of the workflow with which they were started.
             tags: All of these tags, each with that value.
             schedule: The schedule that started them.
+            error_code: The code of the error with which they failed or are blocked.
+            plugin: The plugin that failed in them.
+            parent: The run that started them.
             since: Started then or later.
             until: Started before that; the ``next`` of the page before.
             limit: At most so many.
@@ -204,6 +210,9 @@ class RunStore:
             waiting_for=waiting_for,
             tags=tags,
             schedule=schedule,
+            error_code=error_code,
+            error_plugin=plugin,
+            parent=parent,
             started_since=None if since is None else in_utc(since),
             started_until=None if until is None else in_utc(until),
             limit=limit,

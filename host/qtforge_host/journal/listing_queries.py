@@ -42,6 +42,8 @@ _TAGGED: Final = """NOT EXISTS (SELECT 1 FROM json_each(:tags) AS wanted WHERE N
         WHERE each.key = wanted.key AND each.value = wanted.value))
     AND """
 _OF_SCHEDULE: Final = "schedule = :schedule AND "
+_OF_ERROR: Final = "error_code = :error_code AND "
+_OF_ERROR_PLUGIN: Final = "error_plugin = :error_plugin AND "
 # The runs of one status, and of one workflow and status, lie together in an index each.
 _BY_STATUS: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE status = :status AND "  # noqa: S608 - of constants
 _BY_WORKFLOW: Final = f"""SELECT {_COLUMNS}, key FROM runs
@@ -56,6 +58,10 @@ _BY_TAG: Final = f"""SELECT {_COLUMNS}, runs.key
         WHERE name = :tag AND value = :value) CROSS JOIN runs ON runs.key = tagged
     WHERE {_SOME}"""  # noqa: S608 - of constants
 _BY_SCHEDULE: Final = f"""SELECT {_COLUMNS}, key FROM runs INDEXED BY runs_by_schedule
+    WHERE {_SOME}"""  # noqa: S608 - of constants
+_BY_ERROR: Final = f"""SELECT {_COLUMNS}, key FROM runs INDEXED BY runs_by_error
+    WHERE {_SOME}"""  # noqa: S608 - of constants
+_BY_ERROR_PLUGIN: Final = f"""SELECT {_COLUMNS}, key FROM runs INDEXED BY runs_by_error_plugin
     WHERE {_SOME}"""  # noqa: S608 - of constants
 _BY_ACCEPTED: Final = f"""SELECT {_COLUMNS}, key FROM runs INDEXED BY runs_waiting
     WHERE status = 'waiting' AND workflow = :workflow AND accepts = :accepts AND """  # noqa: S608 - of constants
@@ -104,7 +110,13 @@ def list_runs(
         RunNotFoundError: The query begins after a run that does not exist.
     """
     try:
-        for text in (*query.tags, *query.tags.values(), query.schedule or ""):
+        for text in (
+            *query.tags,
+            *query.tags.values(),
+            query.schedule or "",
+            query.error_code or "",
+            query.error_plugin or "",
+        ):
             text.encode()
     except UnicodeEncodeError:
         return ()  # no run has such a text
@@ -165,6 +177,11 @@ def _candidates(connection: sqlite3.Connection, query: RunQuery) -> Iterator[lis
     if query.schedule is not None:
         conditions += _OF_SCHEDULE
 
+    if query.error_code is not None:
+        conditions += _OF_ERROR
+    if query.error_plugin is not None:
+        conditions += _OF_ERROR_PLUGIN
+
     def read(
         statement: str, at: str = "started_at", key: str = "key", **more: str | int
     ) -> list[_Row]:
@@ -174,6 +191,10 @@ def _candidates(connection: sqlite3.Connection, query: RunQuery) -> Iterator[lis
     if query.parent is not None:
         # All children, because no index selects the matching ones.
         yield [row for row in read(_BY_PARENT, limit=_END_OF_TIME) if _fits(row, query)]
+    elif query.waiting_for is None and query.error_code is not None:
+        yield read(_BY_ERROR)
+    elif query.waiting_for is None and query.error_plugin is not None:
+        yield read(_BY_ERROR_PLUGIN)
     elif query.waiting_for is None and query.tags:
         name, value = next(iter(query.tags.items()))
         yield read(_BY_TAG, "tagged_at", "tagged", tag=name, value=value)
@@ -210,6 +231,7 @@ def _bounds(connection: sqlite3.Connection, query: RunQuery) -> dict[str, Any]:
         "need": None if query.needs is None else query.needs[0],
         "major": None if query.needs is None else query.needs[1],
         "tags": msgspec.json.encode(dict(query.tags)).decode(), "schedule": query.schedule,
+        "error_code": query.error_code, "error_plugin": query.error_plugin,
         "statuses": msgspec.json.encode(sorted(query.statuses)).decode()
         if query.statuses else None,
     }  # fmt: skip

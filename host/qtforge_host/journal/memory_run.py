@@ -262,6 +262,8 @@ class MemoryRun:
             and (query.needs is None or self.needs_any([query.needs]))
             and query.tags.items() <= self.tags.items()
             and query.schedule in (None, self.schedule)
+            and query.error_code in (None, self.error_code)
+            and query.error_plugin in (None, self.error_plugin)
             and (since is None or self.started_at >= since)
             and (until is None or self.started_at < until)
             and (

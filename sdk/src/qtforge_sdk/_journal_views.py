@@ -56,6 +56,8 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
             them, or what their queue entry asks for (`Journal.note_needs`).
         tags: With all of these tags, each with that value.
         schedule: Started by that schedule.
+        error_code: Failed or blocked with an error of that code.
+        error_plugin: Failed with an error of that plugin.
         waiting_for: Waiting for that event; ``user.*`` is ``user`` or any event whose name begins
             with it, such as ``user.action``.
         after: Listed after this run, whether it matches the filter or not: the last run of a
@@ -74,6 +76,8 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[str, str] | None = None
     tags: Mapping[str, str] = {}
     schedule: str | None = None
+    error_code: str | None = None
+    error_plugin: str | None = None
     waiting_for: str | None = None
     after: str | None = None
     oldest_first: bool = False

@@ -43,6 +43,8 @@ def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
         query.parent,
         query.pool,
         query.schedule,
+        query.error_code,
+        query.error_plugin,
         query.waiting_for,
         *needed,
         *query.statuses,
@@ -74,6 +76,10 @@ def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
         need("%s IN (served::jsonb ->> %s, needs::jsonb ->> %s)", number, name, name)
     if query.schedule is not None:
         need("schedule = %s", query.schedule)
+    if query.error_code is not None:
+        need("error_code = %s", query.error_code)
+    if query.error_plugin is not None:
+        need("error_plugin = %s", query.error_plugin)
     if query.tags:
         tags = msgspec.json.encode(dict(query.tags)).decode()
         need("tags <> '{{}}' AND tags @> %s::text::jsonb", tags)

@@ -16,7 +16,7 @@ from qtforge_host.api.documents import Imported, Pruned
 from qtforge_host.api.store import EXPORT_SUFFIX, open_store
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.runs.options import duration_option
-from qtforge_host.cli.runs.selection import given_selection, selection_options
+from qtforge_host.cli.runs.selection import KEYS, given_selection, selection_options
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo
@@ -46,9 +46,9 @@ def prune(
 ) -> None:
     """Delete runs that have ended, with their files and all that only they refer to.
 
-    They are those that fit all of --older-than, --workflow, --status, --tag and --schedule. With
-    --policy in place of --older-than they are those that [retention] does not keep any longer;
-    'serve' and 'worker' delete these by themselves.
+    They are those that fit all of --older-than, --workflow, --status, --tag, --schedule,
+    --error-code and --plugin. With --policy in place of --older-than they are those that
+    [retention] does not keep any longer; 'serve' and 'worker' delete these by themselves.
 
     A run stays while the run that has started it is unfinished. With anything but --older-than
     alone, the runs that it has awaited are deleted with it.
@@ -57,7 +57,7 @@ def prune(
     if policy and older_than is not None:
         raise click.UsageError("give --policy, whose ages are in [retention], or --older-than")
     if not (policy or selection.is_given or older_than is not None):
-        given = "--policy, --older-than, --workflow, --status, --tag or --schedule"
+        given = f"--policy, --older-than, {KEYS}"
         raise click.UsageError(f"give {given}")
     before: datetime.datetime | None = None
     meant = "that [retention] does not keep any longer" if policy else "that ended"
@@ -113,8 +113,8 @@ def export(
 ) -> None:
     """Write a run with its inbox and large values to one file, which 'runs import' reads.
 
-    In place of RUN, --unfinished, --workflow, --status, --tag and --schedule mean all runs that
-    fit; each is a file in the folder DIR of -o.
+    In place of RUN, --unfinished and the options that select runs mean all that fit; each is a
+    file in the folder DIR of -o.
 
     The files that its steps made, such as large results, are not in it. 'workflows replay'
     reads such files too.
@@ -132,7 +132,7 @@ def export(
         _export_several(session, selection, output, unfinished=unfinished)
         return
     if run is None:
-        keys = "--unfinished, --workflow, --status, --tag or --schedule"
+        keys = f"--unfinished, {KEYS}"
         raise click.UsageError(f"name a RUN, or give {keys}")
     if output is not None and output.is_dir():
         raise click.UsageError(f"{output}: Is a directory")

@@ -42,6 +42,11 @@ _STATUSES: Final = (*get_args(RunStatus), "interrupted")
     help="Only runs with this tag; repeat for several.",
 )  # fmt: skip
 @click.option("--schedule", metavar="NAME", help="Only runs that this schedule has started.")
+@click.option(
+    "--error-code", metavar="CODE", help="Only runs that failed or are blocked with this error."
+)
+@click.option("--plugin", metavar="NAME", help="Only runs in which this plugin failed.")
+@click.option("--parent", metavar="RUN", help="Only runs that this run has started.")
 @click.option("--pool", help="Only runs of this pool.")
 @click.option(
     "--needs", metavar="NAME==VERSION",
@@ -76,6 +81,9 @@ def list_runs(
     workflow_version: str | None,
     tags: tuple[str, ...],
     schedule: str | None,
+    error_code: str | None,
+    plugin: str | None,
+    parent: str | None,
     pool: str | None,
     needs: str | None,
     waiting_for: str | None,
@@ -103,6 +111,9 @@ def list_runs(
                 workflow_version=workflow_version,
                 tags=with_tags,
                 schedule=schedule,
+                error_code=error_code,
+                plugin=plugin,
+                parent=None if parent is None else await runs.find(parent),
                 pool=pool,
                 needs=needs,
                 waiting_for=waiting_for,
@@ -116,7 +127,10 @@ def list_runs(
         print_json(listed)
         return
     if not listed.runs:
-        given = (statuses, workflow, workflow_version, tags, schedule, pool, needs, waiting_for)
+        given = (
+            statuses, workflow, workflow_version, tags, schedule, error_code, plugin, parent, pool,
+            needs, waiting_for,
+        )  # fmt: skip
         restricted = any(given) or since or until
         echo("no such run" if restricted else "there is no run yet")
         return

@@ -71,8 +71,8 @@ def resume(
     """Resume runs in this process; what they have done is not done again.
 
     --all resumes those that were interrupted, are blocked, or wait although they were sent
-    something or a timer is due; not those that are paused. With --workflow, --status, --tag or
-    --schedule: all that fit, at most 1,000, also paused ones; it asks first.
+    something or a timer is due; not those that are paused. With the options
+    that select runs: all that fit, at most 1,000, also paused ones; it asks first.
 
     Exit code 1 when one did not succeed.
     """

@@ -16,6 +16,7 @@ from qtforge_host.cli.output import print_json, run_async
 from qtforge_host.cli.terminal import echo
 
 __all__ = [
+    "KEYS",
     "do_all",
     "given_selection",
     "planned_runs",
@@ -25,7 +26,8 @@ __all__ = [
     "several_options",
 ]
 
-_KEYS: Final = "--workflow, --status, --tag or --schedule"
+KEYS: Final = "--workflow, --status, --tag, --schedule, --error-code or --plugin"
+"""The options that select several runs, for messages."""
 
 
 def selection_options(
@@ -51,6 +53,13 @@ def selection_options(
             ),
             click.option(
                 "--schedule", metavar="NAME", help=f"Of {meant}: those of this schedule."
+            ),
+            click.option(
+                "--error-code", metavar="CODE",
+                help=f"Of {meant}: those that failed or are blocked with this error.",
+            ),
+            click.option(
+                "--plugin", metavar="NAME", help=f"Of {meant}: those in which this plugin failed."
             ),
             click.option(
                 "--workflow", metavar="NAME", help=f"Of {meant}: those of this workflow."
@@ -90,12 +99,12 @@ def selection_of(
     selection = given_selection(options)
     if [bool(runs), selection.is_given, *others.values()].count(True) != 1:
         more = "".join(f", or give {option}" for option in others)
-        raise click.UsageError(f"name a RUN{more}, or give {_KEYS}")
+        raise click.UsageError(f"name a RUN{more}, or give {KEYS}")
     if selection.is_given:
         return selection
     for option in ("yes", "dry_run"):
         if options.get(option):
-            raise click.UsageError(f"--{option.replace('_', '-')} is for {_KEYS}")
+            raise click.UsageError(f"--{option.replace('_', '-')} is for {KEYS}")
     return None
 
 
@@ -110,6 +119,8 @@ def given_selection(options: Mapping[str, Any]) -> Selection:
         statuses=frozenset(options["statuses"]),
         tags=tags_of(options["tags"]),
         schedule=options["schedule"],
+        error_code=options["error_code"],
+        plugin=options["plugin"],
     )
 
 

@@ -83,6 +83,9 @@ async def list_runs(call: Call) -> Answer:
             workflow_version=query.workflow_version,
             tags=tags_of(query.tag),
             schedule=query.schedule,
+            error_code=query.error_code,
+            plugin=query.plugin,
+            parent=query.parent,
             since=query.since,
             until=query.until,
             limit=query.limit,
@@ -180,6 +183,8 @@ def _selection(call: Call) -> Selection:
         statuses=frozenset(given.status),
         tags=given.tags,
         schedule=given.schedule,
+        error_code=given.error_code,
+        plugin=given.plugin,
     )
 
 
@@ -274,7 +279,7 @@ async def prune_runs(call: Call) -> Answer:
     if given.policy:
         return Answer(await _client(call).apply_retention(selected, dry_run=given.dry_run))
     if given.older_than is None and selected is None:
-        keys = "policy, older_than, workflow, status, tags or schedule"
+        keys = "policy, older_than, workflow, status, tags, schedule, error_code or plugin"
         raise invalid_request(f"body: give {keys}")
     before: datetime.datetime | None = None
     if given.older_than is not None:

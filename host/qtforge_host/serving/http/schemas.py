@@ -147,6 +147,8 @@ class _Selected(_Given, frozen=True, kw_only=True):
     workflow: Name | None = None
     tags: Tags = {}
     schedule: Name | None = None
+    error_code: Name | None = None
+    plugin: Name | None = None
     dry_run: bool = False
 
 
@@ -306,6 +308,9 @@ class RunsQuery(_Given, frozen=True, kw_only=True):
     workflow_version: Name | None = None
     tag: list[Tag] = []
     schedule: Name | None = None
+    error_code: Name | None = None
+    plugin: Name | None = None
+    parent: Name | None = None
     since: Instant | None = None
     until: Instant | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50

@@ -138,6 +138,15 @@ class RunKeysContract:
             "again": (None, None),
             "going": (None, None),
         }
+        assert await listed(journal, error_code="shop.closed") == ["failed"]
+        assert await listed(journal, error_code="run.blocked") == ["blocked"]
+        assert await listed(journal, error_plugin="shop") == ["failed"]
+        assert await listed(journal, error_plugin="shop", error_code="shop.closed") == ["failed"]
+        assert not await listed(journal, error_plugin="shop", error_code="run.blocked")
+        assert not await listed(journal, error_plugin="shop", workflow="other")
+        assert not await listed(journal, error_plugin="shop", statuses=frozenset({"blocked"}))
+        assert not await listed(journal, error_plugin="shop", tags={"a": "b"})
+        assert not await listed(journal, error_code="no\0\ud800")
         by = found["going"].started_by
         assert by is not None
         assert by.kind == "event"

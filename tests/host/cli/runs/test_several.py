@@ -177,6 +177,10 @@ def test_failed_runs_are_retried_together_and_cancelled_ones_only_by_that_status
     assert asked.stderr.startswith("retry 2 runs? [y/N]: ")
     assert office.statuses("--tag", "customer=acme") == ["cancelled", "succeeded", "succeeded"]
     assert office.statuses("--tag", "customer=other") == ["failed"]
+    what = ("--error-code", "post.closed", "--plugin", "letters")
+    assert office.statuses(*what) == ["failed"]  # those that were retried have failed no more
+    assert office("retry", *what, "--dry-run").stdout.count("would retry: ") == 1
+    assert office.statuses("--error-code", "post.open") == office.statuses("--plugin", "no") == []
     planned = office("retry", "--workflow", "waits", "--status", "cancelled", "--dry-run")
     assert planned.stdout.startswith("would retry: ")
 
@@ -223,11 +227,17 @@ def test_runs_are_exported_by_what_they_have_in_common(office: Office) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("cancel",), "name a RUN, or give --workflow, --status, --tag or --schedule"),
+        (
+            ("cancel",),
+            "name a RUN, or give --workflow, --status, --tag, --schedule, ",
+        ),
         (("retry", "last", "--tag", "a=b"), "name a RUN, or give --workflow"),
         (("resume",), "name a RUN, or give --all, or give --workflow"),
         (("resume", "--all", "--tag", "a=b"), "name a RUN, or give --all, or give --workflow"),
-        (("cancel", "last", "--yes"), "--yes is for --workflow, --status, --tag or --schedule"),
+        (
+            ("cancel", "last", "--yes"),
+            "--yes is for --workflow, --status, --tag, --schedule, ",
+        ),
         (("retry", "last", "--dry-run"), "--dry-run is for --workflow"),
         (("retry", "--status", "succeeded"), "'succeeded' is not one of"),
         (("retry", "--tag", "customer"), "a tag has a name and a value"),
