@@ -49,6 +49,7 @@ from qtforge_builtin_plugins.documents.facts.people import (
     split_words,
 )
 from qtforge_builtin_plugins.documents.facts.sides import Named, choose_parties
+from qtforge_builtin_plugins.documents.facts.things import is_thing, is_thing_word
 
 __all__ = ["LANGUAGES", "Contract", "Named", "is_organisation", "load_words"]
 
@@ -96,6 +97,25 @@ _ANY_LABEL: Final = re.compile(r"[^\W\d_][^\n:\t\d]{1,48}:[ ]?(?=[^\W\d_])")
 _AFTER_SIGNED: Final = re.compile(r"[ ]*(?:$|\n|\t|   |,|\(|[^\W\d_][^\n:\t]{1,40}:)")
 _SIGNATURES: Final = 0.6  # the part of a contract before its signatures
 _CELL: Final = re.compile(r"(?:(?<=\n)|(?<=\t)|(?<=   ))[ ]{0,40}[^\t\n]{4,60}?(?=\t|\n|   |$)")
+_LINE: Final = re.compile(r"[^\n]*\S[^\n]*")
+_COLUMN: Final = re.compile(r"\S(?:[^\t\n ]|[ ](?![ ]{2}))*")
+_MOST_SIGNED: Final = 2  # names in a line
+# Leipzig, den 3. Mai 2026; in Russian with much space before the day.
+_TOWN_AND_DAY: Final = re.compile(
+    r"^[ \t]{0,8}(?:(?:En|A|À|In|Te|Fait à|Done at|г\.)[ \u00a0]?)?"
+    rf"(?P<town>{CAPITAL}[\w'’-]+"
+    rf"(?:[ ](?:{CAPITAL}[\w'’-]+|de|del|di|la|le|am|an|der|im|upon|on)){{0,4}})"
+    r"(?:,?[ \t]{1,60}(?:(?:den|le|the|il|a|op|on|lì|this)[ ]){0,2}|\t{1,4})"
+    r"\d{1,2}(?:\.|er|st|nd|rd|th)?[ ./]",
+    re.MULTILINE,
+)
+_BEFORE_TOWN: Final = re.compile(
+    r"(?:(?<![\w.(/-])\d{5}|(?<!\w)(?:г\.|пос\.|дер\.|с\.))[ \u00a0]"
+    r"(?:(?:La|Le|Les|Los|Las|El|Bad|Sankt|St\.?)[ ]|L['’])?$"
+)
+_SPA_WORDS: Final = 2
+_TOWNS: Final = frozenset({"san", "santa", "sankt"})  # the first word of many a town
+_BARE_LETTER: Final = re.compile(rf"(?<=[^\W\d_]{{3}}) {CAPITAL}$")  # Mercedes-Benz C 220
 _MOST_NAMES: Final = 120
 _ENUMERATED: Final = re.compile(
     r"(?:Firma|Fa\.|Ditta|Sté) (?=\S)|(?:[A-Z]|[A-ZÁÉÍÓÚÑ]{3,8})\. (?=\S)|ИП "
@@ -249,6 +269,7 @@ class Contract:
             *self._between(),
             *self._after_labels(),
             *self._signed(),
+            *self._beside_signed(),
         ]
         found = sorted(
             [
@@ -262,7 +283,11 @@ class Contract:
                 *self._of_addresses(),
                 *self._born(),
                 *find_in_fields(self),
-                *(named for named in guessed if self._is_plausible(named.name)),
+                *(
+                    named
+                    for named in guessed
+                    if self._is_plausible(named.name) and not self._is_no_name(named)
+                ),
             ],
             key=lambda named: (named.start, -len(named.name)),
         )
@@ -275,6 +300,8 @@ class Contract:
                 end = named.start + len(named.name)
                 name = self._bare(name) + generation(self.text, end)
                 if self._is_of_company(name) or self._is_term(name) or self._is_of_town(name):
+                    continue
+                if self._is_thing(name, named.start):
                     continue
             key = fold(name)
             known = unique.get(key) if name else None
@@ -593,6 +620,27 @@ class Contract:
             if person is not None and person[1] == cell:
                 yield Named(person[1], person[0], False)
 
+    def _beside_signed(self) -> Iterator[Named]:
+        """Yield the names beside one that the contract has before, in a line of signatures."""
+        begin = int(len(self.raw) * _SIGNATURES)
+        head = self.folded[:begin]
+        for line in _LINE.finditer(self.raw, begin):
+            cells = [
+                (line.start() + match.start(), match[0].strip())
+                for match in _COLUMN.finditer(line[0])
+            ]
+            if len(cells) != _MOST_SIGNED or not all(
+                _NAME.fullmatch(cell) and not cell.isupper() for _, cell in cells
+            ):
+                continue
+            known = [fold(cell.split()[-1]) in head for _, cell in cells]
+            if sum(known) != 1:
+                continue
+            start, cell = cells[known.index(False)]
+            person = self._cut(start, cell)
+            if person is not None and person[1] == cell:
+                yield Named(cell, start, False)
+
     def _name_at(
         self, position: int, *, allow_post: bool = False, is_sure: bool = False
     ) -> tuple[int, str] | None:
@@ -673,6 +721,8 @@ class Contract:
                     break
         start = min(self.after_title(start), end)
         name = self.text[start:end].rstrip(" .,")
+        if self.text[end : end + 2].strip().isdigit():
+            name = _BARE_LETTER.sub("", name)
         words = name.split()
         if len(words) < 2 or has_form(name) or self._is_role(name):
             return None
@@ -1015,6 +1065,34 @@ class Contract:
             or (len(word.text) > 3 and fold(word.text) in self._role_words)
         )
 
+    @cached_property
+    def places(self) -> frozenset[str]:
+        """The folded names of towns: before a day in a line that begins with them."""
+        found = {fold(match["town"]) for match in _TOWN_AND_DAY.finditer(self.raw)}
+        return frozenset(" ".join(town.split()) for town in found)
+
+    def _is_no_name(self, named: Named) -> bool:
+        """Return whether words are a town, or end in a title: nobody is named so."""
+        before = self.text[max(0, named.start - 16) : named.start]
+        words = named.name.split()
+        is_spa = self.language == "de" and words[0] == "Bad" and len(words) == _SPA_WORDS
+        is_town = is_spa or (not named.is_party and fold(words[0]) in _TOWNS)
+        if "title" in self._labels.kinds.get(fold(words[-1]), ()):
+            return True  # Il Sig.
+        return not has_form(named.name) and (
+            is_town or _BEFORE_TOWN.search(before) is not None or fold(named.name) in self.places
+        )
+
+    def _is_thing(self, name: str, start: int) -> bool:
+        """Return whether a name is one of a thing that is named like a person."""
+        first, *others = name.split()
+        end = start + len(name)
+        if start - 1 in self.titles or " ".join(self.text[start:end].split()) != name:
+            return False
+        if others and is_thing_word(first, self.language):
+            return True  # Marke Haro
+        return is_given(first, self.language) and is_thing(self.text, start, end, self.language)
+
     def _is_plausible(self, name: str) -> bool:
         """Return whether words are a person's name, and not words at a sentence's beginning."""
         if has_form(name) or _ORGANISATION.match(name):
@@ -1043,6 +1121,8 @@ class Contract:
             self.lower_words,
             self.titles,
         ):
+            if is_thing(self.text, start, start + len(name), self.language):
+                continue
             quoted = self.text[max(0, start - 1) : start] in _OPEN_QUOTES
             if not (
                 quoted and self.text[start + len(name) :][:1] in _CLOSE_QUOTES

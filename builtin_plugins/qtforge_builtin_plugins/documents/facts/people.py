@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from qtforge_builtin_plugins.documents.facts.labels import fold
+from qtforge_builtin_plugins.documents.facts.things import is_thing
 
 __all__ = [
     "CAPITAL",
@@ -73,6 +74,13 @@ _LEAST_STEM: Final = 2
 _MOST_WORDS: Final = 7
 _MOST_SURNAMES: Final = 2  # before a given name
 _SIGNATURES: Final = 0.6  # the part of a contract before its signatures
+_OPEN_QUOTES: Final = tuple('"“„«')
+_CLOSE_QUOTES: Final = tuple('"”“»')
+# Before the name of a saint, which is one of a place: Santa Cruz, San José.
+_SAINTS: Final = frozenset(
+    {"san", "santa", "santo", "sant", "saint", "sainte", "sankt", "sint", "sao"}
+)
+_HOLIDAYS: Final = frozenset({"noel", "natale", "toussaint", "pascua", "pasqua", "navidad"})
 _TURKISH_SUFFIX: Final = re.compile(r"(?<![cC])['’][a-zçğıöşü]+$")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?:;\n\t•*\"“„«(–—-])[ \u00a0\n]*(?:\(?\w{1,3}[.)] ?)?$")
 _STREET_AFTER: Final = re.compile(r" (?:Street|Road|Lane|Avenue|Square|Bridge)(?!\w)")
@@ -239,6 +247,8 @@ class _Finder:
                 and self._is_no_common_word(index)
                 and not self._has_patronymic(index)
                 and not self._has_article(index)
+                and not self._is_saint(index)
+                and not self._is_holiday(index)
                 and not self._is_in_capitals(index)
                 and not (word.text.isupper() and word.end <= self._title_end)
             ):
@@ -256,6 +266,26 @@ class _Finder:
         start = self._words[index].start
         return (
             before is not None and before.search(self._text[max(0, start - 8) : start]) is not None
+        )
+
+    def _is_saint(self, index: int) -> bool:
+        """Return whether a given name is the one of a saint, and so of a place: Santa Cruz."""
+        before = self._words[index - 1] if index else None
+        return (
+            before is not None
+            and before.is_capital
+            and fold(before.text) in _SAINTS
+            and self._gap(index) in (" ", "-")
+        )
+
+    def _is_holiday(self, index: int) -> bool:
+        """Return whether a given name is the one of a holiday: le marché de Noël."""
+        before = self._words[index - 1] if index else None
+        return (
+            fold(self._words[index].text) in _HOLIDAYS
+            and before is not None
+            and before.text.islower()
+            and self._gap(index) == " "
         )
 
     def _is_in_capitals(self, index: int) -> bool:
@@ -324,10 +354,14 @@ class _Finder:
             if not word.is_capital:
                 if folded not in PARTICLES or surnames:
                     break
+                if folded == "in" and not self._is_dutch_in(index):
+                    break
                 index += 1
                 continue
             if fold(word.text) in _BETWEEN_WORDS:
                 break  # a line of capitals: BILL OF SALE
+            if len(word.text) == 1 and self._text[word.end : word.end + 2].strip().isdigit():
+                break  # Mercedes-Benz C 220
             if self._is_other(word) or (
                 is_upper != word.text.isupper() and len(word.text) > 1 and is_upper
             ):
@@ -348,6 +382,16 @@ class _Finder:
             if folded not in PARTICLES:
                 end = index
         return end
+
+    def _is_dutch_in(self, index: int) -> bool:
+        """Return whether ``in`` is a part of a Dutch surname: in 't Veld, and no preposition."""
+        following = self._words[index + 1] if index + 1 < len(self._words) else None
+        return (
+            self._language == "nl"
+            and following is not None
+            and not following.is_capital
+            and fold(following.text) in PARTICLES
+        )
 
     def _is_last(self, index: int) -> bool:
         """Return whether a name in a language of two surnames ends with a word, by the mark."""
@@ -449,6 +493,13 @@ class _Finder:
 def _is_surname(word: str) -> bool:
     """Return whether a word has the form of a patronymic, and is no longer one: Рабинович."""
     return fold(word) in ("рабинович", "абрамович", "каганович")
+
+
+def _is_quoted(text: str, word: Word) -> bool:
+    """Return whether a word stands alone in quotation marks."""
+    return text[word.start - 1 : word.start] in _OPEN_QUOTES and (
+        text[word.end : word.end + 1] in _CLOSE_QUOTES
+    )
 
 
 @dataclass(slots=True)
@@ -681,6 +732,10 @@ class Forms:
         titled = any(words[start].start - 3 <= place <= words[start].start for place in self.titles)
         if titled:
             return True
+        if start + 1 == end and _is_quoted(text, word):
+            return False  # the stove "Vera"
+        if is_thing(text, words[start].start, words[end - 1].end, self.language):
+            return False
         if word.text.isupper() and len(word.text) > 1:
             near = [*range(max(0, start - 2), start), *range(end, min(end + 2, len(words)))]
             is_own = known is not None and known.is_upper  # written in capitals where it is whole

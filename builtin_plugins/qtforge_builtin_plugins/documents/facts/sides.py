@@ -27,6 +27,7 @@ from qtforge_builtin_plugins.documents.facts.bodies import (
 from qtforge_builtin_plugins.documents.facts.companies import has_form, without_form
 from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
 from qtforge_builtin_plugins.documents.facts.people import is_given
+from qtforge_builtin_plugins.documents.facts.things import is_thing
 
 __all__ = ["Named", "Reading", "choose_parties"]
 
@@ -66,8 +67,13 @@ _ALONE: Final = re.compile(r"[\s\W]*$")
 _AFTER_NAMES: Final = frozenset({"tr"})  # whose words such as "between" are behind the names
 _BEFORE_AND: Final = frozenset(",;)”»\".’'")  # between two sides; "A and B" are one
 _HOUSE_NUMBER: Final = re.compile(r"\.?[ ](?:No|Nr|N|n|nº|n°)?[.:°º]{0,2}[ ]?\d")
-_NUMBER_BEFORE: Final = re.compile(r"(?<![\w.(])\d{1,4}[a-z]?,? $")
+_NUMBER_BEFORE: Final = re.compile(
+    r"(?<![\w.(])\d{1,5}[a-z]?,? (?:(?:La|Le|Les|Los|Las|El|Bad|Sankt|St\.?) |L['’])?$"
+)
 _HOUSE_NUMBER_BELOW: Final = re.compile(r",[ \n]\d")  # of Trelawny House, 4 Fore Street
+_REST_OF_ADDRESS: Final = re.compile(
+    r",[ \n][^\n]{0,40}?\d"
+)  # of an estate: Glebe Farm, 3 Mill Road
 _DETAIL: Final = re.compile(r"[^\n\w]{0,3}\n?[^\n]{0,60}\d")
 _SLOTS: Final = ("role", "also", "between", "party", "naming", "behalf")
 _BEGINNINGS: Final = frozenset({"role", "also", "between", "naming", "list"})
@@ -96,7 +102,8 @@ _WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
         "is represented": 0.4, "represented at once": 1.1, "first two": 1.2, "early": 0.7,
         "in the signatures": 0.4,
         "capitals": -0.4, "follows another": -0.8, "post": -1.3, "contact": -1.4, "of": -1.5,
-        "street": -1.6, "represents": -2.1, "acts for another": -3.5, "in a section": -1.8,
+        "street": -1.6, "in an address": -3.0, "represents": -2.1, "acts for another": -3.5,
+        "in a section": -1.8,
         "late": -3.8,
     }
 )  # fmt: skip
@@ -325,6 +332,8 @@ def candidates(reading: Reading, names: Sequence[Named], first_section: int) -> 
             )
             kind = "body" if is_valued else "phrase"
             if is_given(phrase.split()[0], reading.language):
+                if is_thing(text, start, start + len(phrase), reading.language):
+                    continue
                 kind = "person"
             _add(reading, found, covered, start, phrase, kind)
     found.sort(key=lambda each: each.start)
@@ -500,6 +509,8 @@ def _phrase_at(reading: Reading, start: int) -> str | None:
             if is_word and (reading.text[hit.start].islower() or hit.end >= end):
                 end = hit.start
                 break
+    if any("title" in hit.kinds and hit.end >= end - 1 for hit in reading.hits_in(start, end)):
+        return None  # Il Sig.
     name = _first_line(reading, start, reading.text[start:end]).rstrip(" ,.–-\n")
     name = _SMALL_AT_END.sub("", name)
     end = min(end, start + len(name))
@@ -583,6 +594,8 @@ def _see(
                 and not any(at == place and kind in _BEGINNINGS for kind, _, at in slots)
             ):
                 gap = text[before[0][0] : place]
+                if gap == ", " and _REST_OF_ADDRESS.match(text, end):
+                    seen.add("in an address")
                 if "\n\n" not in gap and not any(
                     before[0][0] < stop <= place for _, stop in definitions
                 ):
@@ -622,7 +635,7 @@ def _see(
                 seen.add("before between")
             if (
                 _HOUSE_NUMBER.match(text, end)
-                or _NUMBER_BEFORE.search(text, max(0, place - 6), place)
+                or _NUMBER_BEFORE.search(text, max(0, place - 16), place)
                 or (
                     text[max(0, place - 4) : place] == " of "
                     and _HOUSE_NUMBER_BELOW.match(text, end)

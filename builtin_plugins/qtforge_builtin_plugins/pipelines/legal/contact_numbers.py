@@ -52,7 +52,10 @@ _LABELLED_PHONE: Final = re.compile(
     re.IGNORECASE,
 )
 _OTHER_NUMBER: Final = re.compile(
-    r"(?:\bno|\bnr|\bn°|nummer|number|\bid|№|#|\bkonto|account|\bcode|\bинн|\bкпп|\bбик|\bhrb|\bhra"
+    r"(?:\bno|\bnr|\bn°|nummer|numbers?|\bid|№|#|\bkonto|account|\bcode|\bинн|\bкпп|\bбик|\bhrb|\bhra"
+    r"|\bnº|\bnúm|\bnum|numéro|número|numero|\bref|référence|referencia|riferimento|reference"
+    r"|zeichen|kenmerk|expediente|protocollo|dossier|serial|série|matrícula|matricola"
+    r"|номер\w{0,2}|numarası|sayılı|\bflurstück|\bparcel\w*"
     r"|[$€£¥₽₹]|\beur|\busd|\bgbp|\brs\.?|\bsection|\bclause|\bversion|\bv)\W{0,4}$",
     re.IGNORECASE,
 )
@@ -60,6 +63,8 @@ _MONEY_AFTER: Final = re.compile(
     r"\W{0,2}(?:[$€£¥₽₹%]|eur\b|usd\b|gbp\b|rub\b|chf\b|руб|коп|тыс)", re.I
 )
 _AMOUNT: Final = re.compile(r"[1-9]\d{0,2}(?:[ \u00a0.,]\d{3})+")
+# A year and a number, as offices and companies number things.
+_BY_YEAR: Final = re.compile(r"(?:19|20)\d\d[-/.]\d{2,8}(?:[-/.]\d{1,6})?")
 _DATES: Final = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:\D{1,3}[\d./-]+)?")
 # Not before the number of a section: "1 Law", "2. Term".
 _BROKEN_NUMBER: Final = re.compile(
@@ -140,6 +145,7 @@ def _is_phone(text: str, match: phonenumbers.PhoneNumberMatch) -> bool:
         and sum(map(str.isdigit, raw)) >= _LEAST_DIGITS
         and not _AMOUNT.fullmatch(raw)
         and not _DATES.fullmatch(raw)
+        and not _BY_YEAR.fullmatch(raw)
         and not _OTHER_NUMBER.search(before)
         and not _MONEY_AFTER.match(text, match.end)
     )

@@ -139,7 +139,7 @@ def find_names(
     for name in dict.fromkeys([*more, *own, *named]):
         if sum(map(str.isalnum, name)) <= 1 or fold(name) in contract.roles:
             continue
-        if _is_person(name, language):
+        if _is_person(name, language) and fold(name.split()[-1]) not in contract.places:
             forms.add(name)
             kinds[name.lower()] = "party"
         yield from _places(text, name, _aliases(name, beginning, contract), "party")
