@@ -84,6 +84,12 @@ class HostLoop(asyncio.SelectorEventLoop):
         found = (each() for each in self._host_tasks)
         return [task for task in found if task is not None and not task.done()]
 
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        """Wait for a task no more at the end."""
+        # asyncio waits for every task that it knows before it closes the loop.
+        tasks._unregister_task(task)
+        self._host_tasks = [each for each in self._host_tasks if each() is not task]
+
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
         """Run until a future is done, whatever other tasks raise."""
         before, main = self._main, asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]
@@ -156,26 +162,35 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(_and_end_tasks(main, loop.end_watch))
 
 
-async def end_tasks(found: set[asyncio.Task[Any]], timeout_s: float = _END_S) -> None:
-    """Cancel tasks; those that do not end in time are left, without waiting for them.
+async def end_tasks(
+    found: set[asyncio.Task[Any]], timeout_s: float = _END_S
+) -> set[asyncio.Task[Any]]:
+    """Cancel tasks; those that do not end in time are left, and nothing waits for them again.
 
     Args:
         found: The tasks.
         timeout_s: How long they have, in seconds.
+
+    Returns:
+        Those that are left.
     """
     for task in found:
         task.cancel()
     if not found:
-        return
+        return set()
     _, late = await asyncio.wait(found, timeout=timeout_s)
+    loop = asyncio.get_running_loop()
     watch = end_watch()
     author_of = installed_author if watch is None else watch.author_of
     for task in late:
         text = "%s of %s ignores its cancellation, and is left"
         _LOG.error(text, task.get_name(), explain_task(task, author_of))
-        # asyncio waits for every task that it knows before it closes the loop.
-        tasks._unregister_task(task)
+        if isinstance(loop, HostLoop):
+            loop.leave(task)
+        else:
+            tasks._unregister_task(task)
         task._log_destroy_pending = False  # type: ignore[attr-defined]
+    return late
 
 
 async def _and_end_tasks(main: Coroutine[Any, Any, T], end_watch: EndWatch) -> T:

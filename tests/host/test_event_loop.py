@@ -55,13 +55,6 @@ def test_the_loop_can_not_be_stopped_from_within() -> None:
 def test_a_task_that_ignores_its_cancellation_is_left(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def stay() -> None:
-        while True:
-            try:
-                await asyncio.sleep(3600)
-            except asyncio.CancelledError:
-                continue
-
     tasks: list[asyncio.Task[Any]] = []
 
     async def main() -> str:
@@ -69,7 +62,7 @@ def test_a_task_that_ignores_its_cancellation_is_left(
         assert watch is not None
         watch.author_of = {__name__.partition(".")[0]: Author("acme", "1.0")}.get
         # A host's function awaits it with a deadline, as it awaits an operation.
-        tasks.append(asyncio.create_task(run_before(later(), stay())))
+        tasks.append(asyncio.create_task(run_before(later(), swallow())))
         await asyncio.sleep(0)
         return "ended"
 
@@ -80,6 +73,30 @@ def test_a_task_that_ignores_its_cancellation_is_left(
         assert event_loop.run(main()) == "ended"
     assert "ignores its cancellation, and is left" in caplog.text
     assert f"of acme 1.0 at {__file__}:" in caplog.text
+
+
+async def swallow() -> None:
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            continue
+
+
+@pytest.mark.parametrize("is_of_host", [False, True])
+def test_a_task_that_was_left_is_not_waited_for_again(
+    is_of_host: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept: list[asyncio.Task[Any]] = []
+
+    async def main() -> set[asyncio.Task[Any]]:
+        work = swallow()
+        kept.append(task_of_the_host(work) if is_of_host else asyncio.create_task(work))
+        await asyncio.sleep(0)
+        return await event_loop.end_tasks(set(kept), 0.01)
+
+    assert event_loop.run(main()) == set(kept)
+    assert caplog.text.count("is left") == 1
 
 
 async def cancel_all() -> bool:

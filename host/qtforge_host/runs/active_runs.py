@@ -399,7 +399,8 @@ class ActiveRuns:
             task.cancel()
         if ended := [*tasks, *helpers]:
             _, late = await asyncio.wait(ended, timeout=_REST_S)
-            await end_tasks(late, _REST_S)  # a second cancellation interrupts a compensation
+            # A second cancellation interrupts a compensation.
+            self._tasks -= await end_tasks(late, _REST_S)
         await self._timers.close()
 
     def _all_only_wait(self, left_s: float) -> bool:

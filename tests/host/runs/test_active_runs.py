@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 from typing import Any
 
@@ -314,5 +315,29 @@ def test_whoever_waits_for_a_run_that_has_just_ended_does_not_wait_for_ever(play
         with active_runs.executing("r"):
             handle = active_runs.handle("r")
         await asyncio.wait_for(handle.until_ended(), 10)
+
+    play(case)
+
+
+def test_a_run_that_ignores_its_cancellation_is_left_once(
+    play: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.active_runs._REST_S", 0.02)
+    begins, ends = asyncio.Event(), asyncio.Event()
+
+    async def work(run: Run) -> None:
+        begins.set()
+        while not ends.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await ends.wait()
+
+    async def case(lab: Any) -> None:
+        task = lab.engine.active_runs.spawn(lab.engine.execute(lab.script(work), {}))
+        await begins.wait()
+        for _ in range(3):  # each owner of the engine closes it
+            await lab.engine.close()
+        assert caplog.text.count("is left") == 1
+        ends.set()
+        await asyncio.wait([task])
 
     play(case)
