@@ -21,8 +21,10 @@ class ReplayGuard:
 
     Args:
         known: The steps whose outcome the journal holds.
-        begun: The steps that began and have no outcome. The code need not reach them, unless
-            it winds down: they may have to be undone.
+        begun: The steps that began and have no outcome.
+        requested: Those of them that may have been done, by a plugin or a child run, and then
+            have to be done again, or undone. The code has to reach them as well; it need not
+            reach a wait for an event.
         not_needed: Steps that were skipped with their branch. Earlier versions executed the
             code of such a branch to its end, so that the journal may hold more of them than
             the code reaches now.
@@ -32,11 +34,16 @@ class ReplayGuard:
     """
 
     def __init__(
-        self, known: Iterable[str], begun: Iterable[str], not_needed: Iterable[str] = ()
+        self,
+        known: Iterable[str],
+        begun: Iterable[str],
+        requested: Iterable[str] = (),
+        not_needed: Iterable[str] = (),
     ) -> None:
         self._not_needed = frozenset(not_needed)
         self._claimed: dict[str, None] = {}
         self._begun = dict.fromkeys(begun)
+        self._requested = dict.fromkeys(requested)
         self.unclaimed = dict.fromkeys(
             step for step in known if step not in self._begun and not step.startswith(PATCH)
         )
@@ -71,6 +78,7 @@ class ReplayGuard:
         self._claimed.clear()
         self.unclaimed.clear()
         self._begun.clear()
+        self._requested.clear()
 
     def claim(self, step: str) -> None:
         """Claim a step's name.
@@ -86,6 +94,7 @@ class ReplayGuard:
         """Note that the code has reached a step of the journal."""
         self.unclaimed.pop(step, None)
         self._begun.pop(step, None)
+        self._requested.pop(step, None)
         if not self.unclaimed and not self._begun:
             self._replayed.set()
 
@@ -95,7 +104,7 @@ class ReplayGuard:
         Raises:
             RunDivergedError: The journal holds a step that should have come first.
         """
-        if (other := self.missing()) is not None:
+        if (self.unclaimed or self._requested) and (other := self.missing()) is not None:
             raise RunDivergedError(
                 step, f"the journal holds the step '{other}' here, the code requests '{step}'"
             )
@@ -111,7 +120,11 @@ class ReplayGuard:
 
     def missing(self) -> str | None:
         """Return the first step of the journal that the code should have reached, or None."""
-        return next((step for step in self.unclaimed if step not in self._not_needed), None)
+        for step in self.unclaimed:
+            if step not in self._not_needed:
+                return step
+        # One that the code does now, beside others, is claimed before it is replayed.
+        return next((step for step in self._requested if step not in self._claimed), None)
 
     async def until_replayed(self) -> None:
         """Wait until the code has reached every step of the journal, or had time to."""

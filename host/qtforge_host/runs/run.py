@@ -123,10 +123,13 @@ class ActiveRun:
         self._runner = runner or StepRunner(log, clock, amendments, requester)
         self._calls = AbandonedCalls()
         self._compensator = Compensator(log, clock, requester, self._calls)
+        state = log.state
+        begun = [step for step in state.begun if not step.startswith(CONCLUSION)]
         self._replay = ReplayGuard(
-            [step for step in log.state.outcomes if not step.startswith(CONCLUSION)],
-            [step for step in log.state.begun if not step.startswith(CONCLUSION)],
-            [step for step, outcome in log.state.outcomes.items() if is_cut_off(outcome)],
+            [step for step in state.outcomes if not step.startswith(CONCLUSION)],
+            begun,
+            [step for step in begun if state.topics.get(step) or step in state.children],
+            [step for step, outcome in state.outcomes.items() if is_cut_off(outcome)],
         )
         self._gathering = 0  # how many `gather` calls are in progress
         self._deadlines = 0  # how many of them had a deadline
@@ -737,7 +740,7 @@ class ActiveRun:
         if known is not None and step not in state.begun:
             self._replay.mark_replayed(step)
             return known
-        if self._replay.unclaimed and not self._gathering:
+        if not self._gathering:
             self._replay.check_new(step)
         return None
 

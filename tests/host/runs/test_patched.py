@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -9,11 +10,15 @@ import pytest
 
 from qtforge_sdk import Run
 from qtforge_sdk.errors import DuplicateStepError
-from qtforge_sdk.records import RunBlocked, RunFinished, StepSucceeded, TimerSet
+from qtforge_sdk.records import RunBlocked, RunFinished, StepStarted, StepSucceeded, TimerSet
 
 
 def succeeded(step: str) -> Callable[[object], bool]:
     return lambda record: isinstance(record, StepSucceeded) and record.step == step
+
+
+def began(step: str) -> Callable[[object], bool]:
+    return lambda record: isinstance(record, StepStarted) and record.step == step
 
 
 async def old(run: Run) -> None:
@@ -160,6 +165,38 @@ def test_a_run_that_its_code_does_not_fit_is_blocked_until_there_is_code_that_do
         lab.script(old)
         assert (await lab.resume(run_id)).status == "succeeded"
         assert lab.desk.asked == ["one", "charge", "last"]
+
+    play(case)
+
+
+@pytest.mark.parametrize("change", ["renamed", "removed"])
+def test_a_step_in_flight_that_the_code_no_longer_does_blocks_the_run(
+    play: Any, change: str
+) -> None:
+    async def removed(run: Run) -> None:
+        await run.request("one", "do.ok", {})
+
+    async def case(lab: Any) -> None:
+        run_id = await lab.crash(lab.script(old), began("charge"))
+        lab.script(renamed if change == "renamed" else removed)
+        state = await lab.resume(run_id)
+        assert (state.status, state.error.code) == ("blocked", "run.diverged")
+        assert "charge" in f"{state.error.stage} {state.error.message}"
+        assert set(lab.desk.asked) == {"one", "charge"}
+        lab.script(old)
+        assert (await lab.resume(run_id)).status == "succeeded"
+
+    play(case)
+
+
+def test_steps_in_flight_beside_each_other_are_done_again_with_new_ones(play: Any) -> None:
+    async def beside(run: Run) -> None:
+        await asyncio.gather(*(run.request(name, "do.ok", {}) for name in ("a", "b", "c")))
+
+    async def case(lab: Any) -> None:
+        run_id = await lab.crash(lab.script(beside), began("a"))
+        assert (await lab.resume(run_id)).status == "succeeded"
+        assert set(lab.desk.asked) == {"a", "b", "c"}
 
     play(case)
 
