@@ -49,6 +49,7 @@ __all__ = [
     "LogsDocument",
     "MachineDocument",
     "NeededPlugin",
+    "NeededPool",
     "NodeDocument",
     "NodeRow",
     "Nodes",
@@ -432,8 +433,15 @@ class NeededPlugin(Part, frozen=True, kw_only=True):
     runs: int
 
 
+class NeededPool(Part, frozen=True, kw_only=True):
+    """How many runs of a pool have begun and not ended; 1,000 at most."""
+
+    pool: str
+    runs: int
+
+
 class NodeDocument(Versioned, frozen=True, kw_only=True):
-    """A node; ``needed`` are those of its plugins that runs need, and that no other node has."""
+    """A node; ``needed`` and ``needed_pools`` are what runs need of it that no other node has."""
 
     node: str
     owner: str
@@ -449,6 +457,7 @@ class NodeDocument(Versioned, frozen=True, kw_only=True):
     lease_s: float | None
     lease_left_s: float | None
     needed: list[NeededPlugin]
+    needed_pools: list[NeededPool]
 
 
 class PoolRow(Part, frozen=True, kw_only=True):

@@ -10,8 +10,11 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from qtforge_host.api.documents import (
     NeededPlugin,
+    NeededPool,
     NodeDocument,
     NodeRow,
     Nodes,
@@ -58,10 +61,16 @@ class NodeClient:
 
     async def list(self) -> Nodes:
         """List the live processes that take runs, or execute some."""
-        return Nodes(nodes=node_rows(await (await self._journal()).owners()))
+        journal = await self._journal()
+        owners = await journal.owners()
+        rows = node_rows(owners)
+        for place, row in enumerate(rows):
+            if row.status == "drained" and any(await _needed(journal, row, owners)):
+                rows[place] = msgspec.structs.replace(row, status="draining")
+        return Nodes(nodes=rows)
 
     async def show(self, name: str) -> NodeDocument:
-        """Return a node, and the runs that need a plugin of it that no other node has.
+        """Return a node, and the runs that need a plugin or pool that no other node has.
 
         Args:
             name: Its name, or its name in the journal (``owner``).
@@ -75,8 +84,8 @@ class NodeClient:
     async def drain(self, name: str, *, wait: Duration = 0) -> NodeDocument:
         """Let a node begin nothing new and hand its runs over, and wait until that is done.
 
-        It is done when the node executes nothing, and no unfinished run needs a version of a
-        plugin that no other node has.
+        It is done when the node executes nothing, and no run needs it: no unfinished one a
+        version of a plugin, and none that has begun a pool, that no other node has.
 
         Args:
             name: The node; see `show`.
@@ -238,17 +247,31 @@ async def _request(journal: Journal, node: NodeRow, *, draining: bool) -> None:
 async def _document(
     journal: Journal, node: NodeRow, owners: Sequence[JournalOwner]
 ) -> NodeDocument:
-    """Return a node, with how many runs need a plugin of it that no other node has."""
-    here = set(plugins_of(node.plugins))
+    """Return a node, with how many runs need what no other node has."""
+    needed, pools = await _needed(journal, node, owners)
+    fields = {field: getattr(node, field) for field in NodeRow.__struct_fields__}
+    if (needed or pools) and fields["status"] == "drained":
+        fields["status"] = "draining"
+    return NodeDocument(**fields, needed=needed, needed_pools=pools)
+
+
+async def _needed(
+    journal: Journal, node: NodeRow, owners: Sequence[JournalOwner]
+) -> tuple[list[NeededPlugin], list[NeededPool]]:
+    """Return what runs need of a node that no other node has which takes runs."""
+    plugins, pools = set(plugins_of(node.plugins)), set(node.pools)
     for other in owners:
         if other.owner != node.owner and other.announcement is not None and not other.draining:
-            here -= plugins_of(other.announcement.plugins)
-    needed = []
-    for name, number in sorted(here):
+            plugins -= plugins_of(other.announcement.plugins)
+            pools -= set(other.announcement.pools)
+    needed, needed_pools = list[NeededPlugin](), list[NeededPool]()
+    for name, number in sorted(plugins):
         query = RunQuery(statuses=UNFINISHED, needs=(name, number), limit=_COUNTED)
         if found := await journal.runs(query):
             needed.append(NeededPlugin(plugin=name, version=number, runs=len(found)))
-    fields = {field: getattr(node, field) for field in NodeRow.__struct_fields__}
-    if needed and fields["status"] == "drained":
-        fields["status"] = "draining"
-    return NodeDocument(**fields, needed=needed)
+    for pool in sorted(pools):
+        # One in the queue waits for any node of the pool: a drained one does not take it.
+        query = RunQuery(statuses=UNFINISHED - {"queued"}, pool=pool, limit=_COUNTED)
+        if found := await journal.runs(query):
+            needed_pools.append(NeededPool(pool=pool, runs=len(found)))
+    return needed, needed_pools

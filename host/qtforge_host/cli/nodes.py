@@ -76,7 +76,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option(
     "--wait", metavar="DURATION",
-    help="How long to wait until it executes nothing, and no run needs a plugin of it alone.",
+    help="How long to wait until it executes nothing, and no run needs it alone.",
 )  # fmt: skip
 @json_option
 @journal_option
@@ -86,7 +86,7 @@ def drain(session: Session, name: str, wait: str | None, as_json: bool) -> int:
 
     The node learns it within seconds, and stays up. A run that waits is left at once, any
     other before its next step; a step in progress may take the --grace of the node. What no
-    other node can continue stays: see 'runs list --needs'. Over a bus, it is asked only for
+    other node can continue stays, and is said. Over a bus, it is asked only for
     plugins that no other node has.
 
     Exit code 1 when --wait is over before the node is drained.
@@ -135,6 +135,10 @@ def _print(node: NodeDocument, *, as_json: bool, whole: bool = False) -> None:
         count = "1 run needs" if each.runs == 1 else f"{each.runs:,} runs need"
         echo(f"  {count} {each.plugin} {each.version}, which no other node has:")
         echo(f"    qtforge-host runs list --needs {each.plugin}=={each.version}")
+    for pool in node.needed_pools:
+        count = "1 run is" if pool.runs == 1 else f"{pool.runs:,} runs are"
+        echo(f"  {count} of the pool {pool.pool}, which no other node serves:")
+        echo(f"    qtforge-host runs list --pool {pool.pool}")
 
 
 def _print_details(node: NodeDocument) -> None:

@@ -124,6 +124,26 @@ def test_a_drained_node_is_needed_while_runs_need_what_no_other_node_has() -> No
     play(case)
 
 
+def test_a_drained_node_is_needed_while_runs_have_begun_in_a_pool_of_it_alone() -> None:
+    async def case(it: Cluster) -> None:
+        alone = await it.node("alone", pools=("default", "reports"))
+        await it.node("other")
+        await it.journal.enqueue(started("queued", queue=QueueEntry(pool="reports")))
+        assert (await it.client.drain("alone")).status == "drained"  # it takes none from the queue
+        (found,) = await alone.take(1, now=NOW, pools=("reports",))
+        await alone.append(found, [RunPaused(run_id="queued", at=NOW)])
+        await alone.release(found)
+        node = await it.client.show("alone")
+        assert [(each.pool, each.runs) for each in node.needed_pools] == [("reports", 1)]
+        assert not node.needed
+        statuses = {each.node: each.status for each in (await it.client.list()).nodes}
+        assert (node.status, statuses) == ("draining", {"alone": "draining", "other": "active"})
+        await it.node("second", pools=("reports",))
+        assert (await it.client.show("alone")).status == "drained"
+
+    play(case)
+
+
 def test_pools_are_those_of_runs_and_of_nodes_and_those_that_are_paused() -> None:
     async def case(it: Cluster) -> None:
         await it.node("one", pools=("default", "reports"))

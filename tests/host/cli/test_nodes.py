@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from qtforge_host.api.documents import NeededPlugin, NodeDocument
+from qtforge_host.api.documents import NeededPlugin, NeededPool, NodeDocument
 from qtforge_host.cli import nodes
 from qtforge_host.config.settings import Settings
 
@@ -30,6 +30,7 @@ NODE = NodeDocument(
     lease_s=10.0,
     lease_left_s=7.5,
     needed=[NeededPlugin(plugin="ocr", version="1", runs=3)],
+    needed_pools=[NeededPool(pool="reports", runs=1)],
 )
 
 
@@ -77,7 +78,11 @@ def test_a_drain_says_what_is_left_and_no_plugins(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = printed(["drain", "worker-1"], monkeypatch, capsys)
-    assert len(lines) == 4
+    assert len(lines) == 6
     assert lines[1] == "  runs     3 of 100"
     assert "3 runs need ocr 1, which no other node has" in lines[2]
+    assert lines[4:] == [
+        "  1 run is of the pool reports, which no other node serves:",
+        "    qtforge-host runs list --pool reports",
+    ]
     assert "plugin-number" not in "".join(lines)
