@@ -42,8 +42,10 @@ from qtforge_host.plugins.extensions import (
     load_journal,
     load_transport,
 )
+from qtforge_host.plugins.found_cache import Listing
 from qtforge_host.plugins.hooks import Hooks
 from qtforge_host.plugins.lifecycle import PluginLifecycle
+from qtforge_host.plugins.listing_files import make_listing
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.registry import Registry
 from qtforge_host.plugins.requirements import is_met, newest_versions, required_name
@@ -231,6 +233,7 @@ class Host:
         self._plugins: PluginLifecycle | None = None
         self._activation: Activation | None = None
         self._file_names = FileNames()
+        self._listings: dict[str, Listing] = {}
         self.events: EventTriggers
         self.sender: PublicationSender
         self.registry: Registry
@@ -411,6 +414,18 @@ class Host:
             WorkflowInvalidError: The definition has problems.
         """
         return self._checker.get(name, files=files, queued=queued)
+
+    def keep_listing(self, name: str, content: bytes) -> None:
+        """Keep what a command lists for the next one, where it depends on files alone."""
+        found = self._installed.resolution.statuses
+        failed = any(
+            entry.status.state == "broken" and found[entry.candidate.key].state != "broken"
+            for entry in self.registry
+        )
+        if self._scope == "asked" and not failed:
+            listing = make_listing(self.settings, self._installed, content)
+            if listing is not None:
+                self._listings[name] = listing
 
     def without_secrets(self, answer: Any, declared: AnswerSecrets | None) -> Any:
         """Return an answer that is only shown, without what is secret in it.
@@ -615,7 +630,7 @@ class Host:
         if self.nodes is not None:
             await self.nodes.close()
         if self._plugins is not None:
-            self._installed.add(self._loader.succeeded, self._file_names.learnt)
+            self._installed.add(self._loader.succeeded, self._file_names.learnt, self._listings)
             await self._plugins.stop_all()
         await self.bus.close()
         await self._parts.wiring.close()

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from types import CodeType
 from typing import Any, Final, NamedTuple
 
@@ -32,6 +34,7 @@ __all__ = [
     "discard_awaitable",
     "explain",
     "file_and_line",
+    "folder_of",
     "is_host_code",
     "is_interruption",
     "is_own_code",
@@ -392,3 +395,9 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
             yield from _leaves(each)
         else:
             yield each
+
+
+def folder_of(plugin: object) -> Path | None:
+    """Return the folder of an imported plugin's module; None where it has no file."""
+    file = getattr(sys.modules.get(type(plugin).__module__), "__file__", None)
+    return None if file is None else Path(file).parent

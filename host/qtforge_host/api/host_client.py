@@ -29,6 +29,7 @@ from qtforge_host.api.documents import (
 )
 from qtforge_host.api.drawing import Language, draw, graph_of_workflow
 from qtforge_host.api.errors import NotFoundError
+from qtforge_host.api.listings import TOPICS, WORKFLOWS, keep
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.plugins import plugins_of
 from qtforge_host.api.workflows import workflow_row
@@ -68,13 +69,15 @@ class HostClient:
         """List the handlers of every topic, in the order in which they are tried."""
         host = await self._parts.host()
         await host.start_offering()
-        return Topics(
+        found = Topics(
             handlers=[
                 msgspec.convert(each, HandlerRow, from_attributes=True)
                 for handlers in host.bus.topics().values()
                 for each in handlers
             ]
         )
+        keep(host, TOPICS, found)
+        return found
 
     async def request(
         self,
@@ -157,12 +160,14 @@ class HostClient:
     async def workflows(self) -> Workflows:
         """List every workflow, and whether it can run."""
         host = await self._parts.host()
-        return Workflows(
+        found = Workflows(
             workflows=[
                 workflow_row(each, host.problems(each))
                 for each in [*host.catalog.all(), *host.catalog.older()]
             ]
         )
+        keep(host, WORKFLOWS, found)
+        return found
 
     async def check_workflows(self, names: list[str]) -> Workflows:
         """Check definitions.

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from qtforge_host.api.documents import Published, Response, Topics
+from qtforge_host.api.listings import kept_topics
 from qtforge_host.cli.inputs import input_option, read_input, set_option
 from qtforge_host.cli.output import json_option, print_json, run_async
 from qtforge_host.cli.pager import paged
@@ -35,7 +36,7 @@ def topics(session: Session, as_json: bool) -> None:
         async with session.client() as client:
             return await client.host.topics()
 
-    listed = run_async(found())
+    listed = kept_topics(session.settings) or run_async(found())
     if as_json:
         print_json(listed)
         return

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtforge_host import event_loop
 from qtforge_host.api.documents import Patches, ReplayRow, Replays, WorkflowCreated, Workflows
-from qtforge_host.api.drawing import Language, graph_of_workflow
-from qtforge_host.api.host_client import workflow_document
-from qtforge_host.api.store import EXPORT_SUFFIX, open_store
-from qtforge_host.cli.drawing import write_graph
+from qtforge_host.api.listings import kept_workflows
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, run_async, state
 from qtforge_host.cli.pager import paged
@@ -20,8 +16,10 @@ from qtforge_host.cli.schemas import output_option, write_schema
 from qtforge_host.cli.session import Session, journal_option
 from qtforge_host.cli.tables import table
 from qtforge_host.cli.terminal import echo, echo_lines
-from qtforge_host.schema_files import add_header
-from qtforge_host.workflows.definitions import Workflow
+
+if TYPE_CHECKING:  # imported where they are used: a list that was kept needs none of them
+    from qtforge_host.api.drawing import Language
+    from qtforge_host.workflows.definitions import Workflow
 
 __all__ = ["workflows"]
 
@@ -42,7 +40,7 @@ def list_workflows(session: Session, as_json: bool) -> None:
         async with session.client() as client:
             return await client.host.workflows()
 
-    listed = run_async(found())
+    listed = kept_workflows(session.settings) or run_async(found())
     if as_json:
         print_json(listed)
         return
@@ -65,6 +63,8 @@ def list_workflows(session: Session, as_json: bool) -> None:
 @paged
 def show(session: Session, name: str, as_json: bool) -> None:
     """Show a workflow's definition."""
+    from qtforge_host.api.host_client import workflow_document  # see above
+
     workflow = _definition(session, name)
     if as_json:
         print_json(workflow_document(workflow))
@@ -141,6 +141,8 @@ def validate(session: Session, names: tuple[str, ...], fix_header: bool, as_json
     found, schemas = run_async(checked())
     for row, name in zip(found.workflows, names, strict=True):
         if not row.problems and row.kind in schemas and Path(name).is_file():
+            from qtforge_host.schema_files import add_header  # few files need it
+
             file = add_header(Path(name), row.kind, schemas[row.kind])
             if file is not None:
                 echo(f"{name}: names its schema, {file}", err=True)
@@ -171,6 +173,9 @@ def validate(session: Session, names: tuple[str, ...], fix_header: bool, as_json
 @click.pass_obj
 def graph(session: Session, name: str, language: Language | None, output: Path | None) -> None:
     """Draw a workflow: for Markdown (mermaid), for Graphviz (dot), or as a picture (svg)."""
+    from qtforge_host.api.drawing import graph_of_workflow  # see above
+    from qtforge_host.cli.drawing import write_graph
+
     workflow = _definition(session, name)
     write_graph(graph_of_workflow(workflow), language, output)
 
@@ -186,6 +191,8 @@ def patches(session: Session, name: str, as_json: bool) -> None:
 
     Where none needs the old code of a change any more, its 'else' can go.
     """
+    from qtforge_host import event_loop  # see above
+    from qtforge_host.api.store import open_store
 
     async def counted() -> Patches:
         async with open_store(session.settings) as runs:
@@ -237,6 +244,8 @@ def replay(
     """
     if unfinished and last is not None:
         raise click.UsageError("--unfinished and --last exclude each other")
+    from qtforge_host.api.store import EXPORT_SUFFIX  # see above
+
     exports = [name for name in names if name.endswith(EXPORT_SUFFIX)]
     named = [name for name in names if name not in exports]
     contents = [(name, _content(name)) for name in exports]

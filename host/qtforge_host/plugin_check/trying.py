@@ -24,6 +24,7 @@ from qtforge_host.plugin_code import (
     describe,
     discard_awaitable,
     explain,
+    folder_of,
     is_interruption,
     place_of_function,
 )
@@ -31,7 +32,7 @@ from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate
 from qtforge_host.plugins.declarations import declared_by
 from qtforge_host.plugins.workflow_files import files_in
 from qtforge_host.runs.serialization import normalize
-from qtforge_host.workflows.catalog import folder_of, located
+from qtforge_host.workflows.catalog import located
 from qtforge_sdk.conversion import convert, is_untyped
 from qtforge_sdk.errors import HandlerFailedError, QtForgeError
 from qtforge_sdk.operations import handler_signature, operation_spec

@@ -32,10 +32,10 @@ from qtforge_host.plugins.quarantine import FILE_NAME as FAILURES
 from qtforge_host.workflows.file_names import NamedFile
 from qtforge_sdk.files import write_atomically
 
-__all__ = ["FILE_NAME", "Found", "FoundCache"]
+__all__ = ["FILE_NAME", "Found", "FoundCache", "Listing"]
 
 FILE_NAME: Final = "plugins-found.msgpack"
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _SEPARATORS: Final = re.compile(r"[-_.]+")
 _MOST_BYTES: Final = 64 << 20
 # A file that was changed so shortly before may be changed again without another time.
@@ -62,6 +62,20 @@ class _Candidate(msgspec.Struct, frozen=True, array_like=True):
     extras: tuple[str, ...]
 
 
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command has listed; see `listings`.
+
+    Attributes:
+        files: What it was made from besides what was found.
+        environment: The same, of the environment.
+        content: The listing.
+    """
+
+    files: tuple[FileState, ...]
+    environment: str
+    content: bytes
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What was found of the installed plugins.
 
@@ -82,6 +96,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         host_version: The version of qtforge-host.
         loaded: The keys of candidates that have been loaded as they are installed.
         workflows: Files of definitions that were read, by their paths.
+        listings: What commands have listed, by name.
     """
 
     candidates: tuple[Candidate, ...]
@@ -100,6 +115,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     host_version: str
     loaded: frozenset[str] = frozenset()
     workflows: Mapping[str, NamedFile] = {}
+    listings: Mapping[str, Listing] = {}
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,18 +186,33 @@ class FoundCache:
         if max(newest, self._newest_ns) <= self._began_ns - _SETTLED_NS:
             self._write(found)
 
-    def add(self, found: Found, loaded: Iterable[str], workflows: Iterable[NamedFile] = ()) -> None:
+    def add(
+        self,
+        found: Found,
+        loaded: Iterable[str],
+        workflows: Iterable[NamedFile],
+        listings: Mapping[str, Listing],
+    ) -> None:
         """Keep what a process has learnt, besides what was found.
 
         Args:
             found: What was read or written.
             loaded: The keys of the candidates that it has loaded.
             workflows: The files of definitions that it has read, as they were before.
+            listings: What it has listed, by name.
         """
         settled = self._began_ns - _SETTLED_NS
         named = {one.state.path: one for one in workflows if one.state.ctime_ns <= settled}
+        listed = {
+            name: each
+            for name, each in listings.items()
+            if all(file.ctime_ns <= settled for file in each.files)
+        }
         learnt = msgspec.structs.replace(
-            found, loaded=found.loaded | frozenset(loaded), workflows={**found.workflows, **named}
+            found,
+            loaded=found.loaded | frozenset(loaded),
+            workflows={**found.workflows, **named},
+            listings={**found.listings, **listed},
         )
         if self._is_kept and learnt != found:
             self._write(learnt)

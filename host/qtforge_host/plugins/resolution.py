@@ -31,7 +31,7 @@ from qtforge_host.plugins.candidates import (
 )
 from qtforge_host.plugins.declarations import Declarations, find_class, read_declarations
 from qtforge_host.plugins.dependency_graph import resolve_dependencies
-from qtforge_host.plugins.found_cache import Found, FoundCache
+from qtforge_host.plugins.found_cache import Found, FoundCache, Listing
 from qtforge_host.plugins.offers import Offers, kind_in, offers_in
 from qtforge_host.plugins.quarantine import FailureMemory
 from qtforge_host.plugins.requirements import DistributionChecker
@@ -300,7 +300,7 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
         kinds: The kind that each orchestrator executes, by its key, where its source tells.
         loaded: The keys of candidates that have been loaded before as they are installed.
         workflows: Files of definitions that were read before, by their paths.
-        add: Keeps further ones of both.
+        add: Keeps further ones of both, and what commands list.
     """
 
     resolution: Resolution
@@ -311,7 +311,7 @@ class Installed(msgspec.Struct, frozen=True, kw_only=True):
     kinds: Mapping[str, str]
     loaded: frozenset[str]
     workflows: Mapping[str, NamedFile]
-    add: Callable[[Iterable[str], Iterable[NamedFile]], None]
+    add: Callable[[Iterable[str], Iterable[NamedFile], Mapping[str, Listing]], None]
 
 
 def resolve_installed(settings: Settings, *, fresh: bool = False) -> Installed:

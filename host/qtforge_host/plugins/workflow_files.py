@@ -9,14 +9,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
+from qtforge_host.plugin_code import folder_of
 from qtforge_host.plugins.declarations import declared_by
-from qtforge_host.workflows.catalog import folder_of
 
-__all__ = ["declared_files", "files_in"]
+__all__ = ["WILD", "declared_files", "files_in"]
 
 logger = logging.getLogger(__name__)
 
-_WILD: Final = frozenset("*?[")
+WILD: Final = frozenset("*?[")
 _ANY_DEPTH: Final = "**"
 _MOST_ENTRIES: Final = 10_000  # files and folders that one pattern looks at
 
@@ -34,7 +34,7 @@ def files_in(folder: Path, patterns: Iterable[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        if _WILD.isdisjoint(pattern) or Path(pattern).is_absolute():
+        if WILD.isdisjoint(pattern) or Path(pattern).is_absolute():
             found[folder / pattern] = None
             continue
         try:
@@ -65,7 +65,7 @@ def _matching(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
     seen, left = 0, [(folder, tuple(parts))]
     while left:
         place, (first, *rest) = left.pop()
-        if _WILD.isdisjoint(first):
+        if WILD.isdisjoint(first):
             if rest:
                 left.append((place / first, tuple(rest)))
             elif os.path.lexists(place / first):

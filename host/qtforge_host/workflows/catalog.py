@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 import stat
-import sys
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from qtforge_host.file_states import FileState
-from qtforge_host.plugin_code import NO_AUTHOR, Author
+from qtforge_host.plugin_code import NO_AUTHOR, Author, folder_of
 from qtforge_host.sizes import size_text
 from qtforge_host.workflows.code_versions import newest_first, specifier_problem
 from qtforge_host.workflows.definitions import (
@@ -37,7 +36,6 @@ __all__ = [
     "Catalog",
     "Contribution",
     "PythonOrchestrator",
-    "folder_of",
     "located",
     "read_file",
     "read_header",
@@ -305,12 +303,6 @@ def located(content: str | Path | PythonWorkflow, plugin: object) -> str | Path 
         return content
     folder = folder_of(plugin)
     return content if folder is None else folder / content
-
-
-def folder_of(plugin: object) -> Path | None:
-    """Return the folder of an imported plugin's module; None where it has no file."""
-    file = getattr(sys.modules.get(type(plugin).__module__), "__file__", None)
-    return None if file is None else Path(file).parent
 
 
 def read_file(path: Path, orchestrators: Mapping[str, Orchestrator[Any]]) -> Parsed:

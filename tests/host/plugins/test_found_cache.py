@@ -219,14 +219,14 @@ def test_what_was_changed_a_moment_ago_may_change_again_and_is_not_kept(
     edit_in_place(filled)
     monkeypatch.setattr(found_cache, "_SETTLED_NS", 10**18)
     for _ in range(2):
-        resolve_installed(filled.settings).add(["good:good"], ())
+        resolve_installed(filled.settings).add(["good:good"], (), {})
     assert looks.count == 3
     assert path.read_bytes() == before
 
 
 def test_what_was_loaded_is_kept_with_what_was_found(filled: Site, looks: Looks) -> None:
     assert resolve_installed(filled.settings).loaded == frozenset()
-    resolve_installed(filled.settings).add(["good:good"], ())
+    resolve_installed(filled.settings).add(["good:good"], (), {})
     assert resolve_installed(filled.settings).loaded == {"good:good"}
     assert looks.count == 1
     edit_in_place(filled)
@@ -239,11 +239,11 @@ def test_names_in_files_are_kept_unless_a_file_was_changed_a_moment_ago(
     file = filled.root / "flow.toml"
     file.write_text('name = "flow"')
     named = NamedFile(FileState.of(str(file)), "flow")
-    resolve_installed(filled.settings).add((), [named])
+    resolve_installed(filled.settings).add((), [named], {})
     assert resolve_installed(filled.settings).workflows == {str(file): named}
     resolve_installed(filled.settings, fresh=True)
     monkeypatch.setattr(found_cache, "_SETTLED_NS", time.time_ns())
-    resolve_installed(filled.settings).add(["good:good"], [named])
+    resolve_installed(filled.settings).add(["good:good"], [named], {})
     assert resolve_installed(filled.settings).workflows == {}
 
 
