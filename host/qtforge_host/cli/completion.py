@@ -1,4 +1,4 @@
-"""Complete runs, workflows, plugins, topics and stages in a shell.
+"""Complete runs, workflows, plugins, topics, stages, events, nodes and pools in a shell.
 
 What can't be read is not completed: a shell has no place for an error.
 """
@@ -31,11 +31,17 @@ _PARAMETERS: Final[Mapping[str, NameKind]] = MappingProxyType(
     {
         "run": "runs", "runs": "runs", "after": "runs", "workflow": "workflows",
         "schedule": "schedules", "topic": "topics", "plugin": "plugins", "stage": "stages",
-        "kind": "kinds",
+        "kind": "kinds", "event": "events", "pool": "pools", "pools": "pools",
     }
 )  # fmt: skip
 _GROUPS: Final[Mapping[str, NameKind]] = MappingProxyType(
-    {"plugins": "plugins", "schedules": "schedules", "workflows": "workflows"}
+    {
+        "nodes": "nodes",
+        "plugins": "plugins",
+        "pools": "pools",
+        "schedules": "schedules",
+        "workflows": "workflows",
+    }
 )
 _NAMES: Final = frozenset({"name", "names", "targets"})
 _NEW: Final = frozenset({"new"})  # commands that take a name that is not there yet

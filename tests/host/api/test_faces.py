@@ -598,7 +598,7 @@ def test_a_document_of_the_command_line_alone_is_as_its_struct_says(
     read(text, document)
 
 
-def test_records_drawings_schemas_and_archives_are_the_same_through_both_faces(
+def test_texts_and_archives_are_the_same_through_both_faces(
     faces: Faces,
 ) -> None:
     lines = faces.command("runs", "show", faces.ended, "--records").splitlines()

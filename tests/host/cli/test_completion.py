@@ -11,6 +11,18 @@ from typing import Any
 
 import pytest
 
+CODE = """
+from qtforge_sdk import hookimpl, workflow
+
+@workflow("order")
+async def order(run, given):
+    await run.wait_event("paid")
+
+class Example:
+    @hookimpl
+    def qtforge_workflows(self):
+        return [order]
+"""
 Complete = Callable[..., list[str]]
 WORKFLOW = """
 name = "mine"
@@ -83,6 +95,19 @@ def test_runs_and_their_stages_are_completed(cli: Any, complete: Complete, folde
     assert complete(f"qtforge-host runs fork {run[:20]} --from ") == ["only"]
     assert complete("qtforge-host runs retry last --from o") == ["only"]
     assert complete("qtforge-host runs retry nothing --from o") == []
+
+
+def test_workflows_in_python_their_events_and_pools_are_completed(
+    cli: Any, site: Any, complete: Complete, home: Path
+) -> None:
+    site.plugin("shop", source=CODE)
+    path = {"PYTHONPATH": str(site.root)}
+    assert complete("qtforge-host run or", **path) == ["order"]
+    (run,) = [cli("run", "order", "--detach", path=site.root).out.split()[-1]]
+    assert complete("qtforge-host pools pause d", **path) == ["default"]
+    assert complete("qtforge-host runs list --pool d", **path) == ["default"]
+    assert complete(f"qtforge-host send {run} ", **path) == []  # it has not begun to wait
+    assert complete("qtforge-host nodes show ", **path) == []
 
 
 @pytest.mark.parametrize("word", ["runs show", "runs retry last --from", "plugins info", "run"])
