@@ -48,7 +48,7 @@ from qtforge_builtin_plugins.documents.facts.people import (
     is_given,
     split_words,
 )
-from qtforge_builtin_plugins.documents.facts.sides import Named, choose_parties
+from qtforge_builtin_plugins.documents.facts.sides import COLUMN, LINE, Named, choose_parties
 from qtforge_builtin_plugins.documents.facts.things import is_thing, is_thing_word
 
 __all__ = ["LANGUAGES", "Contract", "Named", "is_organisation", "load_words"]
@@ -97,8 +97,6 @@ _ANY_LABEL: Final = re.compile(r"[^\W\d_][^\n:\t\d]{1,48}:[ ]?(?=[^\W\d_])")
 _AFTER_SIGNED: Final = re.compile(r"[ ]*(?:$|\n|\t|   |,|\(|[^\W\d_][^\n:\t]{1,40}:)")
 _SIGNATURES: Final = 0.6  # the part of a contract before its signatures
 _CELL: Final = re.compile(r"(?:(?<=\n)|(?<=\t)|(?<=   ))[ ]{0,40}[^\t\n]{4,60}?(?=\t|\n|   |$)")
-_LINE: Final = re.compile(r"[^\n]*\S[^\n]*")
-_COLUMN: Final = re.compile(r"\S(?:[^\t\n ]|[ ](?![ ]{2}))*")
 _MOST_SIGNED: Final = 2  # names in a line
 # Leipzig, den 3. Mai 2026; in Russian with much space before the day.
 _TOWN_AND_DAY: Final = re.compile(
@@ -624,10 +622,10 @@ class Contract:
         """Yield the names beside one that the contract has before, in a line of signatures."""
         begin = int(len(self.raw) * _SIGNATURES)
         head = self.folded[:begin]
-        for line in _LINE.finditer(self.raw, begin):
+        for line in LINE.finditer(self.raw, begin):
             cells = [
                 (line.start() + match.start(), match[0].strip())
-                for match in _COLUMN.finditer(line[0])
+                for match in COLUMN.finditer(line[0])
             ]
             if len(cells) != _MOST_SIGNED or not all(
                 _NAME.fullmatch(cell) and not cell.isupper() for _, cell in cells

@@ -72,6 +72,8 @@ _SAID: Final = 0.6  # the least confidence of a value whose label is of the list
 _SURE: Final = 0.45  # the confidence of a label that is not in a sentence is greater
 _BROKEN: Final = re.compile(r"\d[/-]\s*$")
 _AMOUNT: Final = re.compile(r"\d[.,]\d\d(?![\d./-])|[€$£%]")
+_LONGEST_OUR: Final = 10  # characters of a word such as "unsere", with its space
+_SIGN_AFTER_DAY: Final = re.compile(r"[\s,;(]{0,3}(?:[Nn](?:[rRoO]\.?|[°º]|o?\.)|№|#)[ :]{0,2}")
 _MONEY: Final = re.compile(r"(?:[A-Z]{3} ?)?\d[\d.,']*[.,:]\d\d")
 _CREDITOR_REFERENCE: Final = re.compile(
     r"(?<!\w)RF\d\d(?:[A-Z0-9]{1,21}|(?: [A-Z0-9]{4}){1,5}(?: [A-Z0-9]{1,3})?)(?!\w)"
@@ -482,7 +484,11 @@ def _beside(page: Page, hit: Hit, dates: _Dates) -> Iterator[Field]:
             strength -= 0.3
         if kind == "order_reference" and not _says_order(page, hit):
             strength -= 0.1  # "your reference" is rather another thing, if both are there
+        if kind == "order_reference" and _is_ours(page, hit):
+            strength -= 0.2  # the issuer's own number, if the customer's is there as well
         value = _value_in(target, text, dates)
+        if value is None and kind == "order_reference":
+            value = _after_day(text, dates)
         if value and hit.guessed and target in REFERENCES and not _has_digits(value[2]):
             continue
         if value:
@@ -518,6 +524,28 @@ def _says_order(page: Page, hit: Hit) -> bool:
         "order" in page.labels.roles_of(token.text)
         for token in page.tokens_between(hit.start, hit.end)
     )
+
+
+def _is_ours(page: Page, hit: Hit) -> bool:
+    """Return whether a label or the word before it says that a number is the issuer's own."""
+    words = page.tokens_between(hit.start - _LONGEST_OUR, hit.end)
+    return any(
+        "our" in page.labels.says_of(token.text)
+        for token in words
+        if token.end <= hit.end and "\n" not in page.text[token.start : hit.start]
+    )
+
+
+def _after_day(text: str, dates: _Dates) -> tuple[int, int, str] | None:
+    """Return the number after the day of an order: your order of 3 March 2026, no. 118."""
+    day = dates.at(text, _DATE_GAP)
+    if day is None or _LINK.fullmatch(text[: day[0]]) is None:
+        return None
+    sign = _SIGN_AFTER_DAY.match(text, day[1])
+    value = _value_in("order_reference", text[sign.end() :], dates) if sign else None
+    if sign is None or value is None or value[0]:
+        return None
+    return sign.end(), sign.end() + value[1], value[2]
 
 
 def _dated(page: Page, hit: Hit, start: int, end: int, dates: _Dates) -> Iterator[Field]:

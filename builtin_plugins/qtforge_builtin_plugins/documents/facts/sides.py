@@ -29,7 +29,7 @@ from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
 from qtforge_builtin_plugins.documents.facts.people import is_given
 from qtforge_builtin_plugins.documents.facts.things import is_thing
 
-__all__ = ["Named", "Reading", "choose_parties"]
+__all__ = ["COLUMN", "LINE", "Named", "Reading", "choose_parties"]
 
 _HEAD: Final = 3_000  # characters in which the parties are named
 _REACH: Final = 320  # from a name to its definition
@@ -42,8 +42,12 @@ _PHRASE_END: Final = re.compile(r"[ ]*(?:[,;(\n\t:]|$|[–-] |  |\.\n)")
 _LIST_MARK: Final = re.compile(
     r"^[ \t]{0,8}(?:\(?(?:\d{1,2}|[a-zA-Z]|[IVX]{1,4})[.)]|[-–•*])[ \t]+", re.MULTILINE
 )
-_LINE: Final = re.compile(r"[^\n]*\S[^\n]*")
-_COLUMN: Final = re.compile(r"[^\s](?:[^\t\n ]|[ ](?![ ]{2}))*")
+LINE: Final = re.compile(r"[^\n]*\S[^\n]*")
+"""The pattern of a line that is not empty."""
+
+COLUMN: Final = re.compile(r"[^\s](?:[^\t\n ]|[ ](?![ ]{2}))*")
+"""The pattern of a cell of a line, up to a tab or three spaces."""
+
 _BLOCK: Final = re.compile(
     r"(?:^|\n[ \t]*\n)[ \t]{0,8}(?P<line>[^\W\d_a-zß-öø-ÿа-яё][^\n:;.()\d\t]{4,70})\n"
     r"(?P<rest>(?:[^\n]*\S[^\n]*\n?){1,6})"
@@ -450,10 +454,10 @@ def _blocks(reading: Reading, head: int) -> Iterator[tuple[str, int, int]]:
 
 def _columns(reading: Reading, head: int) -> Iterator[tuple[str, int, int]]:
     """Yield the first cell below each role of a line that has only roles, as tables have it."""
-    lines = list(_LINE.finditer(reading.raw, 0, head))
+    lines = list(LINE.finditer(reading.raw, 0, head))
     for line, following in pairwise(lines):
-        cells = list(_COLUMN.finditer(reading.raw, *line.span()))
-        below = list(_COLUMN.finditer(reading.raw, *following.span()))
+        cells = list(COLUMN.finditer(reading.raw, *line.span()))
+        below = list(COLUMN.finditer(reading.raw, *following.span()))
         if len(cells) < _LEAST_PARTIES or len(below) != len(cells):
             continue
         roles = [
