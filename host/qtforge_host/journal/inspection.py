@@ -10,6 +10,7 @@ from typing import Final
 
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import snapshot
+from qtforge_host.journal.limit_changes import damaged_limits
 from qtforge_host.journal.schema import MIGRATIONS
 from qtforge_sdk.journal import Damage, JournalStatistics
 from qtforge_sdk.journal_kit.encoding import (
@@ -93,7 +94,15 @@ def inspect(connection: sqlite3.Connection, blobs: BlobFiles) -> tuple[Damage, .
     """
     found: list[Damage] = []
     with snapshot(connection):
-        for search in (_structure, _schema, _runs, _messages, _publications, _large_values):
+        for search in (
+            _structure,
+            _schema,
+            _runs,
+            _messages,
+            _publications,
+            _limits,
+            _large_values,
+        ):
             try:
                 found.extend(search(connection, blobs))
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
@@ -208,6 +217,11 @@ def _publications(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[
             continue
         if publication.message_id != message_id:
             yield Damage(what=f"publication {position} has the id of another: '{message_id}'")
+
+
+def _limits(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
+    for table, name in damaged_limits(connection):
+        yield Damage(what=f"a row of '{table}' can't be read, and counts as not there: {name}")
 
 
 def _large_values(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import datetime
 import logging
-import math
 import sqlite3
 import time
-from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -33,14 +32,16 @@ from qtforge_sdk.journal_kit.limits import (
 __all__ = [
     "change_breaker_trial",
     "close_breaker",
+    "damaged_limits",
     "draw_tokens",
+    "drop_damaged_limits",
     "hold_places",
     "open_breaker",
     "open_breakers",
     "short_limits",
 ]
 
-R = TypeVar("R", Claim, RateRow, BreakerRow)
+R = TypeVar("R", bound=NamedTuple)
 
 _LOG: Final = logging.getLogger("qtforge.journal")
 _CLAIMS: Final = "SELECT owner, held, wanted, since FROM places WHERE name = ?"
@@ -56,6 +57,14 @@ _BREAKER: Final = """SELECT until, open_for, reason, trial FROM breakers
 _BREAKERS: Final = """SELECT topic, plugin, until, open_for, reason, trial FROM breakers
     ORDER BY topic, plugin"""
 _KEEP_BREAKER: Final = "INSERT OR REPLACE INTO breakers VALUES (?, ?, ?, ?, ?, ?)"
+_NAME: Final = 100  # characters of it that are told
+_MOST: Final = 1e11  # of places; in seconds, after the year 5000
+# Of each table, how many columns its rows are named by, and what the others are.
+_TABLES: Final[Mapping[str, tuple[int, type[NamedTuple]]]] = {
+    "places": (1, Claim),
+    "rates": (1, RateRow),
+    "breakers": (2, BreakerRow),
+}
 _DROP_BREAKER: Final = "DELETE FROM breakers WHERE topic = ? AND plugin = ?"
 
 
@@ -176,6 +185,34 @@ def open_breakers(connection: sqlite3.Connection) -> tuple[OpenBreaker, ...]:
     return tuple(found)
 
 
+def damaged_limits(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """Yield the table and the name of each row that counts as not there, since it is damaged."""
+    for table, (names, kind) in _TABLES.items():
+        for values in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 - a constant
+            if not _is_sound(values, names, kind):
+                yield table, ", ".join(ascii(each)[:_NAME] for each in values[:names])
+
+
+def drop_damaged_limits(connection: sqlite3.Connection) -> int:
+    """Remove the rows that count as not there; return how many there were."""
+    count = 0
+    for table, (names, kind) in _TABLES.items():
+        rows = connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - a constant
+        sound = [values for values in rows if _is_sound(values, names, kind)]
+        if len(sound) < len(rows):
+            count += len(rows) - len(sound)
+            marks = ", ".join("?" * len(rows[0]))
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant
+            connection.executemany(f"INSERT INTO {table} VALUES ({marks})", sound)  # noqa: S608
+    return count
+
+
+def _is_sound(values: Sequence[Any], names: int, kind: type[NamedTuple]) -> bool:
+    return all(isinstance(each, str) for each in values[:names]) and (
+        _row(kind, values[names:]) is not None
+    )
+
+
 def _row(kind: type[R], values: Sequence[Any] | None) -> R | None:
     """Return a row; None where there is none, or it is damaged: what it said is soon said anew."""
     if values is None:
@@ -185,5 +222,6 @@ def _row(kind: type[R], values: Sequence[Any] | None) -> R | None:
     except msgspec.ValidationError:
         _LOG.debug("a row of the shared limits is damaged, and not used: %r", values)
         return None
-    is_sound = all(math.isfinite(each) for each in row if isinstance(each, float))
+    # No NaN and infinity, and neither times nor numbers that can't be counted with.
+    is_sound = all(abs(each) < _MOST for each in row if isinstance(each, int | float))
     return row if is_sound else None

@@ -8,6 +8,7 @@ from typing import Final
 
 from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.inspection import STRAY_TAGS, missing_rows, rows_by_records
+from qtforge_host.journal.limit_changes import drop_damaged_limits
 from qtforge_sdk.journal import Repair
 from qtforge_sdk.journal_kit.appending import tags_text
 from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow
@@ -45,7 +46,7 @@ def repair() -> Change:
 
     def do(group: GroupCommit) -> tuple[Repair, ...]:
         done: list[Repair] = []
-        for repair in (_indexes, _rows, _stray_rows, _tags):
+        for repair in (_indexes, _rows, _stray_rows, _tags, _limits):
             repair(group, done.append)
         return tuple(done)
 
@@ -101,6 +102,11 @@ def _tags(group: GroupCommit, say: Callable[[Repair], None]) -> None:
         group.connection.execute("DELETE FROM tags")
         group.connection.execute(_INDEX_TAGS)
         say(Repair(what="the index of tags was built again"))
+
+
+def _limits(group: GroupCommit, say: Callable[[Repair], None]) -> None:
+    if count := drop_damaged_limits(group.connection):
+        say(Repair(what=f"{count} rows of limits that could not be read were removed"))
 
 
 def _stray_rows(group: GroupCommit, say: Callable[[Repair], None]) -> None:

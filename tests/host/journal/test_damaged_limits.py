@@ -17,6 +17,7 @@ COLUMNS = {
     "rates": ("full_at", "owner", "is_short", "drawn_by", "drawn_at", "shared_until"),
     "breakers": ("until", "open_for", "reason", "trial"),
 }
+TEXTS = ("owner", "drawn_by", "reason", "trial")
 DAMAGED = [(table, column) for table, columns in COLUMNS.items() for column in columns]
 
 
@@ -29,14 +30,14 @@ async def use(journal: SqliteJournal) -> tuple[int, int, bool]:
     return holding.held, drawn.granted, bool((await journal.standing()).breakers)
 
 
-def damage(folder: Path, table: str, column: str, value: object) -> None:
+def damage(folder: Path, table: str, column: str, value: object, where: str = "") -> None:
     connection = sqlite3.connect(folder / "journal.sqlite3")
     with connection:
-        connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        connection.execute(f"UPDATE {table} SET {column} = ?{where}", (value,))
     connection.close()
 
 
-@pytest.mark.parametrize("value", [b"\xff\x00", "soon", 9e999], ids=["bytes", "text", "infinity"])
+@pytest.mark.parametrize("value", [b"\xff\x00", "soon", 9e999, 1e300])
 @pytest.mark.parametrize(("table", "column"), DAMAGED)
 def test_a_damaged_row_counts_as_not_there(
     tmp_path: Path, table: str, column: str, value: object
@@ -48,8 +49,32 @@ def test_a_damaged_row_counts_as_not_there(
             before = await use(journal)
             damage(tmp_path, table, column, value)
             await journal.standing()
+            # Any text is a process, or a reason.
+            is_damaged = isinstance(value, bytes) or column not in TEXTS
+            found = [each.what for each in await journal.check()]
+            assert any(f"a row of '{table}' can't be read" in each for each in found) == is_damaged
             assert await use(journal) == before
             await journal.try_breaker("a.b", "acme")
+        finally:
+            await journal.close()
+
+    asyncio.run(play())
+
+
+def test_a_repair_removes_damaged_rows_of_limits_and_no_others(tmp_path: Path) -> None:
+    async def play() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        try:
+            await use(journal)
+            await journal.open_breaker("c.d", "acme", 60.0, "it has failed")
+            damage(tmp_path, "places", "held", "soon")
+            damage(tmp_path, "breakers", "until", 1e300, " WHERE topic = 'a.b'")
+            assert len(await journal.check()) == 2
+            (done,) = [each.what for each in await journal.repair()]
+            assert done == "2 rows of limits that could not be read were removed"
+            assert not await journal.check()
+            assert [each.topic for each in (await journal.standing()).breakers] == ["c.d"]
         finally:
             await journal.close()
 
