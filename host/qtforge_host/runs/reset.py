@@ -309,21 +309,25 @@ async def _reset_records(
         steps = list(restored_run.again)
         made = [restored_run.checkpoint, *restored_run.answers]
     reset = RunReset(run_id=run_id, at=at, steps=steps, by=by, handled=void)
+    begun_with = before.definition or _started(records).definition
     if amend is not None:
         kept = RunState.from_records(run_id, [*records, reset]).steps
         recorded = amend.recorded(before)
         fix = "change only steps that are redone; --from STAGE redoes more of them"
-        _, definition = amended(run_id, recorded, amend.patch, kept, amend.check, fix=fix)
+        _, begun_with = amended(run_id, recorded, amend.patch, kept, amend.check, fix=fix)
         made.append(
             RunAmended(
                 run_id=run_id,
                 at=at,
                 patch=[dict(each) for each in amend.patch],
-                definition=definition,
+                definition=begun_with,
                 by=by,
                 reason=amend.reason,
             )
         )
+    if restored_run is not None:
+        # What is repeated ends as the retry began it, also when the run is amended meanwhile.
+        made[0] = msgspec.structs.replace(restored_run.checkpoint, begun_with=begun_with)
     return reset, *made
 
 

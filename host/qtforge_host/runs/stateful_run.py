@@ -35,11 +35,11 @@ class StatefulRun(ActiveRun):
         """The definition with which the work in progress was begun; see `qtforge_sdk.Run`."""
         state = self._log.state
         last, started = state.checkpoint, state.started
-        if last is None or started is None or last.outcome == RESTORED:
+        if last is None or started is None:
             return self.definition
         if last.begun_with is not None:
             return self._amendments.read(last.begun_with)
-        if last.definition is state.definition:
+        if last.outcome == RESTORED or last.definition is state.definition:
             return self.definition
         return self._amendments.read(last.definition or started.definition)
 

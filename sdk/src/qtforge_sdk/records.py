@@ -478,7 +478,7 @@ class CheckpointSaved(_Record, frozen=True, kw_only=True, tag="state_kept"):
         timed_from: When the run's time began to count, if not at its start.
         label_since: Since when the run has this label; None in records of earlier versions.
         begun_with: The definition with which the work before the next event was begun, where it is
-            another one than ``definition``; else None.
+            another one than ``definition``, or the run was retried; else None.
     """
 
     state: Any

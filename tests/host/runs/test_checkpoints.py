@@ -12,7 +12,14 @@ from qtforge_host.runs.checkpoints import restored
 from qtforge_host.runs.errors import StatefulRunError
 from qtforge_host.runs.reset import ResetAmendment, forked, reset_run
 from qtforge_sdk.journal import InboxEntry, InboxMessage
-from qtforge_sdk.records import CheckpointSaved, RunReset, RunStarted, StepSucceeded
+from qtforge_sdk.records import (
+    CheckpointSaved,
+    RunAmended,
+    RunReset,
+    RunStarted,
+    StepStarted,
+    StepSucceeded,
+)
 
 MACHINE = """
 initial = "idle"
@@ -142,6 +149,31 @@ def test_a_call_that_failed_is_made_again_as_an_amendment_of_the_retry_says(play
         assert (await lab.resume(run_id, note="retried")).status == "waiting"
         answers = {each.step: each.data for each in await lab.records(run_id, StepSucceeded)}
         assert answers["3.two"]["n"] == 2
+
+    play(case)
+
+
+def test_what_a_retry_repeats_is_as_it_began_though_the_run_is_amended_meanwhile(play: Any) -> None:
+    async def case(lab: Any) -> None:
+        lab.desk.failures["3.two"] = 1
+        run_id = await begun(lab, MACHINE)
+        await lab.post(run_id, "event", "go")
+        assert (await lab.resume(run_id)).status == "failed"
+        workflows = lab.engine.workflows
+        patch = [{"op": "replace", "path": "/actions/two/message", "value": {"n": 2}}]
+        changes = ResetAmendment(workflows.recorded, patch, workflows.check)
+        await reset_run(lab.client(), run_id, at=lab.clock.now(), amend=changes)
+        later = [
+            {"op": "replace", "path": "/actions/two/message/n", "value": 3},
+            {"op": "replace", "path": "/actions/three/message", "value": {"n": 3}},
+        ]
+        await lab.post(run_id, "amend", data={"patch": later})
+        await lab.start(lambda it: isinstance(it, StepStarted), after=True)
+        await lab.dies(lab.engine.resume(run_id))
+        assert len(await lab.records(run_id, RunAmended)) == 2
+        assert (await lab.resume(run_id)).status == "waiting"
+        answers = {each.step: each.data for each in await lab.records(run_id, StepSucceeded)}
+        assert (answers["3.two"]["n"], "n" in answers["4.three"]) == (2, False)
 
     play(case)
 
