@@ -87,13 +87,20 @@ class ConditionalOrchestrator(StagedOrchestrator[ConditionalDefinition]):
             checker.problem("rules", "there is neither a rule nor a default")
         self._check_rules(definition, ruled, names, checker)
         if definition.default is not None:
-            checker.workflow("default", definition.default)
+            checker.workflow("default", definition.default, definition.input, "input")
         checker.template("confidence", definition.confidence, (), names)
         decision = dict.fromkeys(Decision.__struct_fields__)
         checker.template("input", definition.input, (), {**names, "decision": decision})
         after = {"stages": {**stages["stages"], **dict.fromkeys(_STEPS, STEP_MEMBERS)}}
         checker.template("result", definition.result, (), after)
         checker.template("summary", definition.summary, (), after)
+
+    def result_members(self, definition: ConditionalDefinition) -> Mapping[str, Any] | None:
+        """Return the keys of ``result``, or without one the name of each stage and step."""
+        members = super().result_members(definition)
+        if definition.result is not None or members is None:
+            return members
+        return {**members, **dict.fromkeys(_STEPS)}
 
     async def execute(self, run: Run) -> Ended:
         """Return the data of every stage, of the decision and of the chosen workflow."""
@@ -181,7 +188,7 @@ class ConditionalOrchestrator(StagedOrchestrator[ConditionalDefinition]):
                 checker.problem(f"{path}.name", f"there are two rules '{rule.name}'")
             seen.add(rule.name)
             checker.condition(f"{path}.condition", rule.condition, (), ruled)
-            checker.workflow(f"{path}.target", rule.target)
+            checker.workflow(f"{path}.target", rule.target, definition.input, "input")
             checker.template(f"{path}.parameters", rule.parameters, (), names)
 
 

@@ -205,7 +205,7 @@ class ParallelOrchestrator(Orchestrator[ParallelDefinition]):
                 if source.plugin is not None:
                     checker.plugin(f"{path}.plugin", source.plugin, topic_of(source.type))
             if source.workflow is not None:
-                checker.workflow(f"{path}.workflow", source.workflow)
+                checker.workflow(f"{path}.workflow", source.workflow, source.input, f"{path}.input")
             checker.duration(f"{path}.timeout", source.timeout)
             for key in ("endpoint", "parameters", "input"):
                 checker.template(f"{path}.{key}", getattr(source, key), ())

@@ -234,7 +234,7 @@ class _Checks(msgspec.Struct):
             return
         self._keys(stage, path, given[0])
         if stage.workflow is not None:
-            checker.workflow(f"{path}.workflow", stage.workflow)
+            checker.workflow(f"{path}.workflow", stage.workflow, stage.input, f"{path}.input")
             checker.template(f"{path}.input", stage.input, (), names)
         elif stage.block is not None:
             self._use(stage.block, f"{path}.block", names)
@@ -292,7 +292,9 @@ class _Checks(msgspec.Struct):
                     fix = "remove it; a block uses the stages before it"
                     self.checker.problem(f"{where}.input", "a block has no 'input'", fix)
             if case.workflow is not None:
-                self.checker.workflow(f"{where}.workflow", case.workflow)
+                self.checker.workflow(
+                    f"{where}.workflow", case.workflow, case.input, f"{where}.input"
+                )
                 self.checker.template(f"{where}.input", case.input, (), names)
 
     def _loops(self, stage: Stage, path: str, names: Mapping[str, Any]) -> None:

@@ -40,6 +40,12 @@ class StagedOrchestrator(Orchestrator[D]):
         checker.template("result", definition.result, (), names)
         checker.template("summary", definition.summary, (), names)
 
+    def result_members(self, definition: D) -> Mapping[str, Any] | None:
+        """Return the keys of ``result``, or without one each stage's name."""
+        if definition.result is not None:
+            return super().result_members(definition)
+        return {stage.name: None for stage in definition.stages}
+
     async def execute(self, run: Run) -> Any:
         """Run the stages; return each stage's data by its name."""
         scope = await run_stages(run, self.order(run.definition))

@@ -19,7 +19,7 @@ from qtforge_host.workflows.definitions import (
 )
 from qtforge_host.workflows.inputs import NotAcceptedError, accept, shown, wants
 from qtforge_host.workflows.inputs import problems as input_problems
-from qtforge_host.workflows.topic_types import NO_TYPES, TopicTypes
+from qtforge_host.workflows.topic_types import NO_TYPES, TopicTypes, has_template
 from qtforge_sdk import Definition, HandlerInfo, InputCheck, StepResult
 from qtforge_sdk.durations import Duration, DurationError, seconds
 from qtforge_sdk.errors import (
@@ -392,8 +392,14 @@ class Checker:
         except DurationError as error:
             self.problem(path, error.why, error.fix)
 
-    def workflow(self, path: str, name: str) -> None:
-        """Check that a workflow of that name is known, and is not this one."""
+    def workflow(
+        self,
+        path: str,
+        name: str,
+        given: Mapping[str, object] | None = None,
+        given_path: str = "",
+    ) -> None:
+        """Check that a workflow of that name is known, is not this one, and takes an input."""
         if name == self._workflow.definition.name:
             self.problem(path, f"'{name}' would run itself", "name another workflow")
         elif name not in self._workflows:
@@ -401,6 +407,32 @@ class Checker:
             self.problem(path, f"there is no workflow '{name}'", fix)
         else:
             self.uses.append((path, name))
+            if given is not None:
+                self._given(given_path, name, given)
+
+    def _given(self, path: str, name: str, given: Mapping[str, object]) -> None:
+        """Check the keys and the literal values of another workflow's input."""
+        found = self._find(name) if self.is_typed and self._find is not None else None
+        if found is None or found.definition.inputs is None:
+            return
+        inputs = found.definition.inputs
+        for key in given:
+            if key not in inputs:
+                fix = did_you_mean(key, inputs, "remove it")
+                self.problem(f"{path}.{key}", f"'{name}' has no input '{key}'", fix)
+        if not isinstance(inputs, Mapping):
+            return
+        evaluator = Evaluator(self._expressions)
+        whole = {**found.definition.defaults, **given}
+        for key, spec in inputs.items():
+            if has_template(whole.get(key)):
+                continue
+            try:
+                _accepted(found.definition, key, spec, whole, evaluator)
+            except RunInputError as error:
+                self.problem(f"{path}.{key}" if key in given else path, error.what, error.fix)
+            except ExpressionError:
+                continue  # its pattern is too costly for it
 
     def condition(
         self,

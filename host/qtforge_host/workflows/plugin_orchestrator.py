@@ -64,6 +64,17 @@ class PluginOrchestrator(AttributedOrchestrator[Any]):
         """Execute a run's steps."""
         return self._inner.execute(run)
 
+    def result_members(self, definition: Definition) -> Mapping[str, Any] | None:
+        """Return the members of a run's result; None where the plugin failed."""
+        try:
+            found: Mapping[str, Any] | None = self._call(
+                self._inner.result_members, Mapping | None, definition
+            )
+        except PluginCodeError as error:
+            _LOG.warning("%s", error)
+            return None
+        return found
+
     def graph(self, definition: Definition) -> Graph | None:
         """Return a definition's graph.
 

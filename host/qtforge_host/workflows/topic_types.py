@@ -18,7 +18,7 @@ from qtforge_sdk.validation import (
     validation_errors,
 )
 
-__all__ = ["NO_TYPES", "TopicTypes", "members_of"]
+__all__ = ["NO_TYPES", "TopicTypes", "has_template", "members_of"]
 
 _TEMPLATE: Final = "${"
 _MOST_ALTERNATIVES: Final = 32
@@ -116,7 +116,7 @@ def _errors(plain: Any, target: Any, path: str) -> list[FieldError]:
     return [
         each
         for each in found
-        if each.what == UNKNOWN_KEY or not _is_template(_at(plain, each.path.removeprefix(path)))
+        if each.what == UNKNOWN_KEY or not has_template(_at(plain, each.path.removeprefix(path)))
     ]
 
 
@@ -137,7 +137,7 @@ def _at(value: Any, path: str) -> Any:
     return value
 
 
-def _is_template(value: Any) -> bool:
+def has_template(value: Any) -> bool:
     """Return whether the value is another one, or has others, when it is rendered."""
     left = [value]
     while left:

@@ -94,8 +94,23 @@ class DefinitionChecker(Protocol):
     def duration(self, path: str, duration: Duration) -> None:
         """Check that a value is a duration above zero; see `qtforge_sdk.Duration`."""
 
-    def workflow(self, path: str, name: str) -> None:
-        """Check that a workflow of that name is known, and is not the one that is checked."""
+    def workflow(
+        self,
+        path: str,
+        name: str,
+        given: Mapping[str, object] | None = None,
+        given_path: str = "",
+    ) -> None:
+        """Check that a workflow of that name is known, and is not the one that is checked.
+
+        Args:
+            path: The path of the key that names it.
+            name: Its name.
+            given: A template of its input, which is compared with the inputs that it declares:
+                keys that it does not have, inputs that it needs, and literal values. None for an
+                input that is not known.
+            given_path: The path of ``given``.
+        """
 
     def condition(
         self,

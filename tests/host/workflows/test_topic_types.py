@@ -326,7 +326,9 @@ RESULT = 'result = { words = "${stages.a.data.number}", by = { name = "Ada" } }\
     [
         (workflow_of(RESULT + stage(), "sequential"), {"words", "by"}),
         (workflow_of('result = "${stages.a.data}"\n' + stage(), "sequential"), None),
-        (workflow_of(stage(), "sequential"), None),
+        (workflow_of(stage(name="words"), "sequential"), {"words"}),
+        (workflow_of(stage(name="words") + stage(), "graph"), {"words", "a"}),
+        (workflow_of('default = "other"\n' + stage(name="words"), "conditional"), {"words"}),
         (workflow_of('result = { words = 1, by = {} }\ninitial = "open"\n' + FINAL, "reactive"),
          {"words", "by"}),
         (workflow_of('result = { words = 1 }\ninitial = "open"\n' + FINAL + "result = 3\n",
@@ -350,6 +352,15 @@ def test_members_of_a_workflows_result_are_those_that_it_declares(
     assert problems(text, find={"other": other}.get, typed=False) == {}
 
 
+def test_a_machine_without_a_result_of_its_own_gives_its_state_and_its_data() -> None:
+    other = workflow_of('initial = "open"\n' + FINAL, "reactive")
+    text = '[[stages]]\nname = "a"\nworkflow = "other"\n' + stage(
+        'message = { article = "${stages.a.data.state} ${stages.a.data.dta}" }', name="b"
+    )
+    found = problems(text, find={"other": other}.get)
+    assert "has no 'dta'; did you mean 'data'?" in found["stages[1].message.article"]
+
+
 def test_members_within_a_workflows_result_are_known_as_far_as_it_writes_them() -> None:
     stages = '[[stages]]\nname = "a"\nworkflow = "other"\n' + stage(
         'message = { article = "${stages.a.data.by.nam} ${stages.a.data.words.any}" }', name="b"
@@ -359,6 +370,55 @@ def test_members_within_a_workflows_result_are_known_as_far_as_it_writes_them() 
         "stages[1].message.article":
             "in 'stages.a.data.by.nam': 'stages.a.data.by' has no 'nam'; did you mean 'name'?",
     }  # fmt: skip
+
+
+TAKES = """
+defaults = { count = 3 }
+[inputs]
+day = { type = "date" }
+count = { type = "integer", max = 5 }
+kind = { type = "string", enum = ["a", "b"], default = "a" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "paths"),
+    [
+        ('{ day = "2026-11-30" }', []),
+        ('{ day = "${input.day}", count = "${input.n}", kind = "${input.kind}" }', []),
+        ("{}", [""]),
+        ('{ day = "nope", cuont = 1, count = 6, kind = "c" }',
+         [".cuont", ".day", ".count", ".kind"]),
+        ('{ day = "${input.day}", kind = "no ${input.kind}" }', []),
+    ],
+)  # fmt: skip
+def test_the_input_of_another_workflow_is_compared_with_what_it_declares(
+    given: str, paths: list[str]
+) -> None:
+    other = workflow_of(TAKES + stage(RIGHT), "sequential")
+    wanted = {"other": other}.get
+    run = f'workflow = "other"\ninput = {given}\n'
+    head = '[[stages]]\nname = "a"\n'
+    assert [*problems(head + run, find=wanted)] == [f"stages[0].input{each}" for each in paths]
+    assert problems(head + run, find=wanted, typed=False) == {}
+    case = f'switch = [{{ workflow = "other", input = {given} }}]\n'
+    assert len(problems(head + case, find=wanted)) == len(paths)
+    assert len(problems(f'default = "other"\ninput = {given}', "conditional", find=wanted)) == len(
+        paths
+    )
+    machine = f'[states.open]\nentry = ["go"]\n[actions.go]\ntype = "workflow"\n{run}'
+    machine += '[states.shut]\nfinal = true\n[[transitions]]\nname = "shut"\nfrom = "open"\n'
+    assert [*problems(machine + 'to = "shut"\ntrigger = "x"\n', "reactive", find=wanted)] == [
+        f"actions.go.input{each}" for each in paths
+    ]
+
+
+def test_a_workflow_that_declares_only_the_names_of_its_inputs_needs_none_of_them() -> None:
+    other = workflow_of('inputs = ["day"]\n' + stage(RIGHT), "sequential")
+    text = '[[stages]]\nname = "a"\nworkflow = "other"\ninput = { dya = 1 }\n'
+    assert problems(text, find={"other": other}.get) == {
+        "stages[0].input.dya": "'other' has no input 'dya'; did you mean 'day'?"
+    }
 
 
 MACHINE = """

@@ -102,10 +102,15 @@ class ReactiveOrchestrator(Orchestrator[ReactiveDefinition]):
         ]
 
     def result_members(self, definition: ReactiveDefinition) -> Mapping[str, Any] | None:
-        """Return the keys of ``result``, unless a final state has a result of its own."""
+        """Return the keys of ``result``, unless a final state has a result of its own.
+
+        Without any, they are those of the state and the data.
+        """
         states = [state for _, _, state in every_state(definition.states)]
         if any(state.result is not None for state in states):
             return None
+        if definition.result is None:
+            return {"state": None, "data": None}
         return super().result_members(definition)
 
     def triggers(self, definition: ReactiveDefinition) -> list[EventTrigger]:

@@ -120,7 +120,7 @@ def _check_action(
             checker.problem(f"{path}.topic", f"{error.what}: {error.why}", error.fix)
         checker.template(f"{path}.message", action.message, (), names)
     elif isinstance(action, WorkflowAction):
-        checker.workflow(f"{path}.workflow", action.workflow)
+        checker.workflow(f"{path}.workflow", action.workflow, action.input, f"{path}.input")
         checker.template(f"{path}.input", action.input, (), names)
     elif isinstance(action, TimerAction):
         _check_timer(path, action, names, checker)
