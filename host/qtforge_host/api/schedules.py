@@ -162,7 +162,7 @@ class ScheduleClient:
 
         Args:
             name: The schedule.
-            reason: Why, for its history.
+            reason: Why, for its history; without one a schedule that is paused keeps its own.
 
         Raises:
             NotFoundError: There is no such schedule.
@@ -172,7 +172,8 @@ class ScheduleClient:
 
         def paused(state: ScheduleState | None) -> ScheduleState:
             state = state or ScheduleState(planned=now)
-            return replace(state, paused_at=state.paused_at or now, paused_why=reason)
+            why = reason or (state.paused_why if state.paused_at is not None else "")
+            return replace(state, paused_at=state.paused_at or now, paused_why=why)
 
         state = await (await self._states()).change(name, paused)
         return await self._document(schedule, state, now)

@@ -244,7 +244,7 @@ def _print_runs(found: ScheduleRuns, *, as_json: bool) -> None:
     elif found.runs:
         _times(found.runs)
     else:
-        echo(f"no planned time of {found.schedule} is in that span")
+        echo(f"no past planned time of {found.schedule} is in that span")
 
 
 def _times(rows: Sequence[PlannedRow]) -> None:

@@ -37,6 +37,8 @@ def test_a_schedule_is_paused_for_all_processes_and_resumed(serving: Serving) ->
     until(lambda: len(shown(serving, "often")["past"]) >= 2)
     paused = serving.json("schedules", "pause", "often", "--reason", "moving", "--json")
     assert (paused["schedule"]["paused_why"], paused["schedule"]["next"]) == ("moving", None)
+    again = serving.json("schedules", "pause", "often", "--json")
+    assert again["schedule"]["paused_why"] == "moving"
     (row,) = [
         each for each in serving.json("schedules", "list", "--json")["schedules"]
         if each["name"] == "often"
