@@ -481,6 +481,7 @@ class ActiveRun:
             # Known before the child begins: the run may be cancelled just as the child rests.
             if queue is not None or self._children.may_leave(self._control):
                 self._left_children = True
+            unpauses = self._unpauses
             while True:
                 changed = self._control.changed
                 try:
@@ -491,11 +492,12 @@ class ActiveRun:
                         begun,
                         on_started,
                         self._control,
-                        self._unpauses,
+                        unpauses,
                         queue,
                     )
                 except ChildLeftError as left:
                     begun, self._left_children = left.run_id, True
+                    unpauses = False  # of a child that is paused later, nobody has said that
                     if wakes is None:
                         wakes = await self._children.wakes_parent(begun)
                     # Where no recovery loop continues a child that its process has left, its

@@ -260,6 +260,33 @@ def test_a_child_that_its_other_process_releases_is_soon_taken_over(
     play(case)
 
 
+def test_a_child_that_is_paused_in_another_process_stays_paused_and_its_parent_rests(
+    play: Any,
+) -> None:
+    """Whoever resumed the parent has said so of children that were paused then, of no other."""
+
+    async def case(lab: Any) -> None:
+        lab.script(held, "child")
+        run_id = await lab.crash(lab.script(parent_of_child), succeeded("one"))
+        (begun,) = await lab.records(run_id, ChildStarted)
+        await lab.start()
+        client = lab.client()
+        ownership = await client.claim(begun.child_run_id)
+        above = asyncio.ensure_future(lab.engine.resume(run_id))
+        await lab.clock.advance(1)
+        paused = RunPaused(run_id=begun.child_run_id, at=lab.clock.now(), by="somebody")
+        await client.append(ownership, [paused])
+        await client.release(ownership)
+        await lab.clock.advance(1)
+        assert (await asyncio.wait_for(above, 60)).status == "paused"
+        assert (await client.summary(begun.child_run_id)).status == "paused"
+        assert not lab.desk.pending.is_set()
+        lab.desk.gate.set()
+        assert (await lab.resume(run_id)).result == "waited"  # now it is said of the child, too
+
+    play(case)
+
+
 def test_a_run_that_waits_for_another_processs_child_can_be_paused(play: Any) -> None:
     async def case(lab: Any) -> None:
         lab.script(held, "child")
