@@ -1033,6 +1033,10 @@ class ScheduleRuns(Versioned, frozen=True, kw_only=True):
     is_cut_short: bool = False
 
 
+MOST_PLANNED_TIMES: Final = 1000
+"""The most times of a `PlannedTimes`."""
+
+
 class PlannedTimes(Versioned, frozen=True, kw_only=True):
     """The next times of a cron expression."""
 

@@ -211,7 +211,7 @@ class HostClient:
         for topic in operations:
             if topic not in known:
                 otherwise = "qtforge-host bus topics lists them"
-                what = f"nobody handles the topic '{topic}'"
+                what = f"no plugin handles the topic '{topic}'"
                 raise NotFoundError(what, "", did_you_mean(topic, known, otherwise))
             signatures = host.bus.signatures(topic)
             messages[topic] = signatures[0].message_type if signatures else None

@@ -80,6 +80,11 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     held_by: tuple[str, ...] = ()
     is_there_already: bool = False
 
+    def __repr__(self) -> str:
+        """Return which run it is: its records may be long, and hold what no log should."""
+        name = f"run_id={self.run_id!r}, workflow={self.state.workflow!r}"
+        return f"{type(self).__name__}({name}, status={self.status!r})"
+
     @property
     def run_id(self) -> str:
         """The run's id."""

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from qtforge_host import event_loop
-from qtforge_host.api.documents import PlannedRow, ScheduleDocument, ScheduleRow, ScheduleRuns
+from qtforge_host.api.documents import (
+    MOST_PLANNED_TIMES,
+    PlannedRow,
+    ScheduleDocument,
+    ScheduleRow,
+    ScheduleRuns,
+)
 from qtforge_host.api.extras import SCHEDULES, check_installed
 from qtforge_host.cli.output import json_option, print_json
 from qtforge_host.cli.pager import paged
@@ -163,7 +169,7 @@ def backfill(
 @schedules.command()
 @click.argument("cron")
 @click.option("--timezone", default="UTC", show_default=True, help="Whose clock counts.")
-@click.option("--count", type=click.IntRange(1, 1000), default=10, show_default=True)
+@click.option("--count", type=click.IntRange(1, MOST_PLANNED_TIMES), default=10, show_default=True)
 @json_option
 def test(cron: str, timezone: str, count: int, as_json: bool) -> None:
     """Show the next times of a cron expression, such as '30 6 * * mon-fri' or @daily."""

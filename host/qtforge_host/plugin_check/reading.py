@@ -204,7 +204,7 @@ def _of_metadata(candidate: Candidate) -> Iterator[Finding]:
         yield advice(
             "wheel.no_sdk",
             f"{SDK_DISTRIBUTION} is not among its dependencies",
-            "nobody can tell with which versions it works",
+            "it is unknown with which versions it works",
             'dependencies = ["qtforge-sdk>=1,<2"]',
         )
     elif not any("<" in each or "~=" in each or "==" in each for each in ranges):

@@ -353,14 +353,14 @@ def _of_topics(named: list[Topic], known: list[str], subject: Subject) -> Iterat
             near = nearest(each.topic, known)
             level = "error" if near else "advice"
             yield _of_topic(each, level, "topic.unknown",
-                            f"nobody handles '{each.topic}'", "the request would fail",
+                            f"no plugin handles '{each.topic}'", "the request would fail",
                             f"did you mean '{near}'?" if near else
                             "name the plugin that handles it in requires")  # fmt: skip
         elif each.how == "subscribe" and not any(matches(each.topic, one) for one in published):
             near = nearest(each.topic, published)
             if near:
                 yield _of_topic(each, "advice", "topic.never_published",
-                                f"nobody here publishes '{each.topic}'", "",
+                                f"no plugin here publishes '{each.topic}'", "",
                                 f"did you mean '{near}'?")  # fmt: skip
 
 

@@ -484,9 +484,9 @@ TABLE = {
         documents.ScheduleRuns,
     ),
     "schedules test": UseCase(
-        lambda _: ["schedules", "test", "0 3 * * mon", "--count", "2", "--json"],
+        lambda _: ["schedules", "test", "0 3 * * mon", "--count", "1000", "--json"],
         documents.PlannedTimes, "plannedTimes",
-        lambda it: it.get("/v1/planned-times", cron="0 3 * * mon", count=2),
+        lambda it: it.get("/v1/planned-times", cron="0 3 * * mon", count=1000),
         documents.PlannedTimes,
         lambda found: (found.cron, found.timezone, [each.hour for each in found.times]),
     ),

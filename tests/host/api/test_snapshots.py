@@ -35,6 +35,17 @@ def test_the_status_of_a_run_is_that_of_the_records_that_are_shown() -> None:
     asyncio.run(main())
 
 
+def test_a_run_in_a_log_says_which_it_is_and_not_what_is_in_it() -> None:
+    async def main() -> None:
+        journal = MemoryJournal()
+        await journal.release(await keep(journal, started(input={"word": "private"})))
+        found = await look(journal, "run")
+        assert str(found) == ("RunSnapshot(run_id='run', workflow='letters', status='interrupted')")
+        await journal.close()
+
+    asyncio.run(main())
+
+
 def test_a_run_whose_process_has_died_is_interrupted() -> None:
     async def main() -> None:
         journal = MemoryJournal()

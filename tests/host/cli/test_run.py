@@ -136,7 +136,7 @@ def test_several_documents_are_json_lines_and_one_failure_makes_exit_code_1(
     assert runs["bad"]["error"] == {
         "code": "letters.bad", "message": "a bad letter: it is bad", "stage": "work",
         "plugin": "letters", "plugin_version": "1.4.0", "fix": "send a good one",
-        "place": None,  # it is raised on purpose
+        "place": None, "traceback": None,  # it is raised on purpose
     }  # fmt: skip
     assert runs["bad"]["compensations"][0]["name"] == "before"
 

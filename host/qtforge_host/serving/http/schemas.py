@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from qtforge_host.api.documents import MOST_PLANNED_TIMES
 from qtforge_sdk.journal import CURSOR
 from qtforge_sdk.records import POOL_NAME
 from qtforge_sdk.run_keys import MOST_TAG_VALUE, MOST_TAGS, TAG_NAME
@@ -364,7 +365,7 @@ class CronQuery(_Given, frozen=True, kw_only=True):
 
     cron: Name
     timezone: Name = "UTC"
-    count: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+    count: Annotated[int, msgspec.Meta(ge=1, le=MOST_PLANNED_TIMES)] = 10
 
 
 class GraphQuery(_Given, frozen=True, kw_only=True):
