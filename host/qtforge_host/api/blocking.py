@@ -156,6 +156,7 @@ class BlockingRunClient(BlockingClient[RunClient]):
     graph = blocking(RunClient.graph)
     draw = blocking(RunClient.draw)
     follow = blocking(RunClient.follow)
+    follow_logs = blocking_list(RunClient.follow_logs)
     logs = blocking(RunClient.logs)
     inbox = blocking(RunClient.inbox)
     start = blocking(RunClient.start)
