@@ -39,8 +39,11 @@ _REGISTER: Final = re.compile(
     # The numbers of taxpayers of the European Union and Switzerland by their forms.
     r"|NL ?\d{9} ?B ?\d{2}|DE ?\d{3} ?\d{3} ?\d{3}|ATU ?\d{8}|FR ?[A-Z\d]{2} ?\d{3} ?\d{3} ?\d{3}"
     r"|BE ?[01]\d{3}\.?\d{3}\.?\d{3}|IT ?\d{11}|ES ?[A-Z]\d{7}[A-Z\d]|CHE-?\d{3}\.?\d{3}\.?\d{3}"
-    r"|Hoja [A-Z]{1,2}-? ?\d{3,7}"
-    r"|(?:RCS|R\.C\.S\.)(?: [A-ZÀ-Þ][\w-]+){1,3} (?:[A-Z] )?\d{3} ?\d{3} ?\d{3})(?!\w)"
+    r"|Hoja [A-Z]{1,2}-? ?\d{3,7})(?!\w)"
+)
+# The town is that of the court.
+_FRENCH_REGISTER: Final = re.compile(
+    r"(?<!\w)(?:RCS|R\.C\.S\.)(?: [A-ZÀ-Þ][\w-]+){1,3} ((?:[A-Z] )?\d{3} ?\d{3} ?\d{3})(?!\w)"
 )
 _NUMBER_BEFORE: Final = re.compile(
     r"(?<!\w)(\d{8,16})\s(?:numaras?ı(?:yla|nda)?\skayıtlı|(?:T\. ?C\. ?)?kimlik\s(?:numaral|no))"
@@ -94,7 +97,7 @@ def find_numbers(text: str, folded: str, hits: Iterable[Hit]) -> Iterator[Number
             yield Number(match.start("value"), match.end("value"), "registration")
     for match in _REGISTER.finditer(text):
         yield Number(match.start(), match.end(), "registration")
-    for match in _NUMBER_BEFORE.finditer(text):
+    for match in (*_FRENCH_REGISTER.finditer(text), *_NUMBER_BEFORE.finditer(text)):
         yield Number(match.start(1), match.end(1), "registration")
     for match in _RUSSIAN_ACCOUNT.finditer(text):
         yield Number(match.start(), match.end(), "account")

@@ -113,6 +113,7 @@ _BEFORE_TOWN: Final = re.compile(
 )
 _SPA_WORDS: Final = 2
 _TOWNS: Final = frozenset({"san", "santa", "sankt"})  # the first word of many a town
+_AS_TURKISH: Final = re.compile(r"[ \n]olarak(?!\w)")
 _BARE_LETTER: Final = re.compile(rf"(?<=[^\W\d_]{{3}}) {CAPITAL}$")  # Mercedes-Benz C 220
 _MOST_NAMES: Final = 120
 _ENUMERATED: Final = re.compile(
@@ -724,6 +725,10 @@ class Contract:
         words = name.split()
         if len(words) < 2 or has_form(name) or self._is_role(name):
             return None
+        if {"signature", "title"} & set(self._labels.kinds.get(fold(words[-1]), ())):
+            return None  # Signed for Oak   Signed for Elm
+        if self.language == "tr" and _AS_TURKISH.match(self.text, end):
+            return None  # who works as a machine operator
         elided = _ELISION.match(words[0])
         if elided and {"post", "role", "other"} & set(
             self._labels.kinds.get(fold(words[0][elided.end() :]), ())

@@ -31,6 +31,8 @@ def redacted(text: str, language: str) -> str:
         ("it", "Restaura un cassettone in stile Luigi Filippo vicino a piazza Giuseppe Verdi."),
         ("nl", "Het pand ligt bij het Frans Hals Museum en Prins Hendrik in Deventer."),
         ("ru", "В гостинице «Людмила» и у кинотеатра Анна Каренина."),
+        ("tr", "İşçi, Makine Operatörü olarak çalışır."),
+        ("en", "Signed for Kestrel Signed for the Customer"),
         ("tr", "Dersler Yunus Emre Lisesi ile Barış Manço Parkı içinde verilir."),
     ],
 )
@@ -105,3 +107,9 @@ def test_who_signs_beside_a_party_goes_without_a_usual_given_name() -> None:
         "Twello, 3 april 2026\nMarloes Kuiperij         Wilbrecht Hagenaars\n"
     )
     assert "Hagenaars" not in redacted(text, "nl")
+
+
+def test_the_court_of_a_french_register_stays_and_its_number_goes() -> None:
+    text = "La société est immatriculée, RCS Saint-Malo 812 440 117, depuis 2014."
+    assert "RCS Saint-Malo [" in redacted(text, "fr")
+    assert "812 440 117" not in redacted(text, "fr")
