@@ -158,6 +158,7 @@ class BlockingRunClient(BlockingClient[RunClient]):
     follow = blocking(RunClient.follow)
     follow_logs = blocking_list(RunClient.follow_logs)
     logs = blocking(RunClient.logs)
+    count = blocking(RunClient.count)
     inbox = blocking(RunClient.inbox)
     start = blocking(RunClient.start)
     enqueue = blocking(RunClient.enqueue)

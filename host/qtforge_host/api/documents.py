@@ -79,6 +79,7 @@ __all__ = [
     "Response",
     "RoutedFile",
     "RoutingRule",
+    "RunCount",
     "RunDocument",
     "RunError",
     "RunList",
@@ -349,6 +350,13 @@ class RunList(Versioned, frozen=True, kw_only=True):
 
     runs: list[RunRow]
     next: datetime.datetime | None
+
+
+class RunCount(Versioned, frozen=True, kw_only=True):
+    """How many runs fit some filters, exactly up to 1,000; ``more`` where there are more."""
+
+    count: int
+    more: bool
 
 
 class BulkFailure(Part, frozen=True, kw_only=True):

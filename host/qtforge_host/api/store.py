@@ -19,6 +19,7 @@ from qtforge_host.api.documents import (
     Pruned,
     PrunedRow,
     RecordsDocument,
+    RunCount,
     RunList,
     RunTags,
 )
@@ -47,7 +48,10 @@ if TYPE_CHECKING:  # each use case imports what it needs: a listing is quick ove
     from qtforge_host.workflows.definitions import Workflow
     from qtforge_sdk.graphs import Graph
 
-__all__ = ["EXPORT_SUFFIX", "RunStore", "open_store"]
+__all__ = ["EXPORT_SUFFIX", "MOST_COUNTED", "RunStore", "open_store"]
+
+MOST_COUNTED: Final = 1000
+"""Up to so many runs are counted exactly."""
 
 _POLL_S: Final = 0.25
 _LAST_LOGS_S: Final = 0.5  # after a run's end its last entries may not be written yet
@@ -199,27 +203,63 @@ class RunStore:
         Raises:
             QueueInvalidError: ``needs`` is not ``NAME==VERSION``.
         """
-        from qtforge_host.api.nodes import needed_plugin
-
-        needed = None if needs is None else needed_plugin(needs)
-        query = RunQuery(
-            statuses=frozenset(statuses or (_UNFINISHED if needed else ())),
+        query = _query(
+            statuses=statuses,
             workflow=workflow,
             pool=pool,
-            needs=needed,
+            needs=needs,
             waiting_for=waiting_for,
             tags=tags,
             schedule=schedule,
             error_code=error_code,
-            error_plugin=plugin,
+            plugin=plugin,
             parent=parent,
-            started_since=None if since is None else in_utc(since),
-            started_until=None if until is None else in_utc(until),
+            since=since,
+            until=until,
             limit=limit,
         )
         return await list_runs(
             await self._parts.journal(), query, workflow_version=workflow_version
         )
+
+    async def count(
+        self,
+        *,
+        statuses: Collection[RunStatus | Literal["interrupted"]] = (),
+        workflow: str | None = None,
+        pool: str | None = None,
+        needs: str | None = None,
+        waiting_for: str | None = None,
+        tags: Mapping[str, str] = MappingProxyType({}),
+        schedule: str | None = None,
+        error_code: str | None = None,
+        plugin: str | None = None,
+        parent: str | None = None,
+        since: datetime.datetime | None = None,
+        until: datetime.datetime | None = None,
+    ) -> RunCount:
+        """Count runs, exactly up to `MOST_COUNTED`; the filters are those of `list`.
+
+        Raises:
+            QueueInvalidError: ``needs`` is not ``NAME==VERSION``.
+        """
+        query = _query(
+            statuses=statuses,
+            workflow=workflow,
+            pool=pool,
+            needs=needs,
+            waiting_for=waiting_for,
+            tags=tags,
+            schedule=schedule,
+            error_code=error_code,
+            plugin=plugin,
+            parent=parent,
+            since=since,
+            until=until,
+            limit=MOST_COUNTED + 1,
+        )
+        found = len(await found_runs(await self._parts.journal(), query))
+        return RunCount(count=min(found, MOST_COUNTED), more=found > MOST_COUNTED)
 
     async def status(self) -> HostStatus:
         """Return what there is: runs, processes, plugins, schedules, and what waits for a person.
@@ -494,3 +534,44 @@ def _pruned(removed: Removed, *, dry_run: bool) -> Pruned:
         for (workflow, status), count in sorted(removed.runs.items())
     ]
     return Pruned(pruned=removed.count, dry_run=dry_run, workflows=rows)
+
+
+def _query(
+    *,
+    statuses: Collection[RunStatus | Literal["interrupted"]],
+    workflow: str | None,
+    pool: str | None,
+    needs: str | None,
+    waiting_for: str | None,
+    tags: Mapping[str, str],
+    schedule: str | None,
+    error_code: str | None,
+    plugin: str | None,
+    parent: str | None,
+    since: datetime.datetime | None,
+    until: datetime.datetime | None,
+    limit: int,
+) -> RunQuery:
+    """Return the query for the filters of `RunStore.list`.
+
+    Raises:
+        QueueInvalidError: ``needs`` is not ``NAME==VERSION``.
+    """
+    from qtforge_host.api.nodes import needed_plugin
+
+    needed = None if needs is None else needed_plugin(needs)
+    return RunQuery(
+        statuses=frozenset(statuses or (_UNFINISHED if needed else ())),
+        workflow=workflow,
+        pool=pool,
+        needs=needed,
+        waiting_for=waiting_for,
+        tags=tags,
+        schedule=schedule,
+        error_code=error_code,
+        error_plugin=plugin,
+        parent=parent,
+        started_since=None if since is None else in_utc(since),
+        started_until=None if until is None else in_utc(until),
+        limit=limit,
+    )

@@ -266,6 +266,11 @@ TABLE = {
         lambda it: ["runs", "show", it.ended, "--json"], documents.RunDocument, "showRun",
         lambda it: it.get(f"/v1/runs/{it.ended}"), documents.RunDocument,
     ),
+    "runs list, counted": UseCase(
+        lambda it: ["runs", "list", "--workflow", "document-approval", "--count", "--json"],
+        documents.RunCount, "countRuns",
+        lambda it: it.get("/v1/runs/count", workflow="document-approval"), documents.RunCount,
+    ),
     "runs logs": UseCase(
         lambda it: ["runs", "logs", it.ended, "--json"], documents.LogsDocument, "listLogs",
         lambda it: it.get(f"/v1/runs/{it.ended}/logs"), documents.LogsDocument,

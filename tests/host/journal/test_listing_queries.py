@@ -14,8 +14,8 @@ from qtforge_host.journal.listing_queries import list_runs
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_sdk.journal import RunQuery
-from qtforge_sdk.records import CheckpointSaved
-from qtforge_sdk.testing._journal_scenarios import NOW, started
+from qtforge_sdk.records import CheckpointSaved, ErrorInfo
+from qtforge_sdk.testing._journal_scenarios import NOW, finished, started
 
 OTHERS = 4000
 
@@ -77,4 +77,38 @@ def test_a_list_does_not_walk_through_the_runs_beside(
     crowd(tmp_path)
     found, beside = steps_of_reading(tmp_path, query)
     assert found == expected
+    assert beside <= alone + 5, "hundreds of steps"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        RunQuery(error_code="shop.closed"),
+        RunQuery(error_plugin="shop", statuses=frozenset({"failed"})),
+        RunQuery(error_code="shop.closed", error_plugin="shop", workflow="letters"),
+    ],
+)
+def test_failures_are_found_without_a_walk_through_the_others(
+    tmp_path: Path, query: RunQuery
+) -> None:
+    async def make() -> None:
+        journal = SqliteJournal(tmp_path)
+        await journal.open()
+        error = ErrorInfo(code="shop.closed", message="it is closed", plugin="shop")
+        ended = finished("a", "failed", error=error)
+        await journal.append(await journal.create(started("a")), [ended])
+        await journal.close()
+
+    asyncio.run(make())
+    found, alone = steps_of_reading(tmp_path, query)
+    assert found == ["a"]
+    insert = """WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+        INSERT INTO runs (run_id, workflow, kind, status, started_at, epoch, error_code,
+            error_plugin)
+        SELECT printf('other-%d', i), 'letters', 'k', 'failed', i, 1, 'mail.full', 'mail' FROM n"""
+    with sqlite3.connect(tmp_path / "journal.sqlite3") as connection:
+        connection.execute(insert, (OTHERS,))
+    connection.close()
+    found, beside = steps_of_reading(tmp_path, query)
+    assert found == ["a"]
     assert beside <= alone + 5, "hundreds of steps"

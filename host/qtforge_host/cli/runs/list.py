@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import click
 
 from qtforge_host import event_loop
-from qtforge_host.api.documents import RunList, RunRow
+from qtforge_host.api.documents import RunCount, RunList, RunRow
 from qtforge_host.api.store import open_store
 from qtforge_host.api.tags import tags_of
 from qtforge_host.cli.output import json_option, print_json, state
@@ -70,6 +70,9 @@ _STATUSES: Final = (*get_args(RunStatus), "interrupted")
     "--all", "every_run", is_flag=True,
     help="On a terminal: also the runs that others in the list have started, beneath them.",
 )  # fmt: skip
+@click.option(
+    "--count", "only_count", is_flag=True, help="Only say how many there are, up to 1,000."
+)
 @json_option
 @journal_option
 @click.pass_obj
@@ -91,6 +94,7 @@ def list_runs(
     until: str | None,
     limit: int,
     every_run: bool,
+    only_count: bool,
     as_json: bool,
 ) -> None:
     """Show runs, newest first. Imports no plugin.
@@ -103,28 +107,35 @@ def list_runs(
     with_tags = tags_of(tags)
     first, before = _instant("--since", since), _instant("--until", until)
 
-    async def found() -> RunList:
+    if only_count and workflow_version is not None:
+        raise click.UsageError("--count does not go with --workflow-version")
+
+    async def found() -> RunList | RunCount:
         async with open_store(session.settings) as runs:
-            return await runs.list(
-                statuses=statuses,
-                workflow=workflow,
-                workflow_version=workflow_version,
-                tags=with_tags,
-                schedule=schedule,
-                error_code=error_code,
-                plugin=plugin,
-                parent=None if parent is None else await runs.find(parent),
-                pool=pool,
-                needs=needs,
-                waiting_for=waiting_for,
-                since=first,
-                until=before,
-                limit=limit,
-            )
+            filters: dict[str, Any] = {
+                "statuses": statuses,
+                "workflow": workflow,
+                "tags": with_tags,
+                "schedule": schedule,
+                "error_code": error_code,
+                "plugin": plugin,
+                "parent": None if parent is None else await runs.find(parent),
+                "pool": pool,
+                "needs": needs,
+                "waiting_for": waiting_for,
+                "since": first,
+                "until": before,
+            }
+            if only_count:
+                return await runs.count(**filters)
+            return await runs.list(**filters, workflow_version=workflow_version, limit=limit)
 
     listed = event_loop.run(found())
     if as_json:
         print_json(listed)
+        return
+    if isinstance(listed, RunCount):
+        echo(f"{listed.count:,}{'+' if listed.more else ''}")
         return
     if not listed.runs:
         given = (

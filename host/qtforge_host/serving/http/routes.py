@@ -86,6 +86,11 @@ ENDPOINTS: Final = (
         body=bytes, answers={200: documents.Replays},
     ),
     Endpoint(
+        method="GET", path="/v1/runs/count", name="countRuns", scope="read",
+        handler=runs.count_runs, summary="Count runs, exactly up to 1,000.",
+        query=schemas.CountQuery, answers={200: documents.RunCount},
+    ),
+    Endpoint(
         method="GET", path="/v1/runs/{run_id}", name="showRun", scope="read", handler=runs.show_run,
         summary="Show a run with its history.", answers={200: documents.RunDocument},
     ),

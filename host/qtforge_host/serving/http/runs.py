@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Final
+from typing import Any, Final
 
 from qtforge_host.api.bulk import Selection
 from qtforge_host.api.client import RunClient
@@ -21,6 +21,7 @@ __all__ = [
     "amend_run",
     "cancel_run",
     "cancel_runs",
+    "count_runs",
     "draw_run",
     "export_run",
     "follow_logs",
@@ -75,22 +76,32 @@ async def list_runs(call: Call) -> Answer:
     query = call.query
     return Answer(
         await _client(call).list(
-            statuses=query.status,
-            workflow=query.workflow,
-            pool=query.pool,
-            needs=query.needs,
-            waiting_for=query.waiting_for,
-            workflow_version=query.workflow_version,
-            tags=tags_of(query.tag),
-            schedule=query.schedule,
-            error_code=query.error_code,
-            plugin=query.plugin,
-            parent=query.parent,
-            since=query.since,
-            until=query.until,
-            limit=query.limit,
+            **_filters(call), workflow_version=query.workflow_version, limit=query.limit
         )
     )
+
+
+async def count_runs(call: Call) -> Answer:
+    """Count runs."""
+    return Answer(await _client(call).count(**_filters(call)))
+
+
+def _filters(call: Call) -> dict[str, Any]:
+    query = call.query
+    return {
+        "statuses": query.status,
+        "workflow": query.workflow,
+        "pool": query.pool,
+        "needs": query.needs,
+        "waiting_for": query.waiting_for,
+        "tags": tags_of(query.tag),
+        "schedule": query.schedule,
+        "error_code": query.error_code,
+        "plugin": query.plugin,
+        "parent": query.parent,
+        "since": query.since,
+        "until": query.until,
+    }
 
 
 async def list_inbox(call: Call) -> Answer:

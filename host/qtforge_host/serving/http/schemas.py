@@ -298,7 +298,7 @@ class WaitQuery(_Given, frozen=True, kw_only=True):
     wait: Wait = "0s"
 
 
-class RunsQuery(_Given, frozen=True, kw_only=True):
+class CountQuery(_Given, frozen=True, kw_only=True):
     """Which runs; a parameter that is left out does not restrict."""
 
     status: list[RunStatus | Literal["interrupted"]] = []
@@ -306,7 +306,6 @@ class RunsQuery(_Given, frozen=True, kw_only=True):
     pool: Name | None = None
     needs: Name | None = None
     waiting_for: Name | None = None
-    workflow_version: Name | None = None
     tag: list[Tag] = []
     schedule: Name | None = None
     error_code: Name | None = None
@@ -314,6 +313,12 @@ class RunsQuery(_Given, frozen=True, kw_only=True):
     parent: Name | None = None
     since: Instant | None = None
     until: Instant | None = None
+
+
+class RunsQuery(CountQuery, frozen=True, kw_only=True):
+    """Which runs, and how many at most."""
+
+    workflow_version: Name | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
 
 

@@ -18,7 +18,8 @@ from qtforge_host.serving.tokens import SCOPES, TokenScope
 
 SCOPE_OF_ROUTES = {
     "read": {
-        "GET /v1/runs", "GET /v1/runs/{run_id}", "GET /v1/runs/{run_id}/records",
+        "GET /v1/runs", "GET /v1/runs/count", "GET /v1/runs/{run_id}",
+        "GET /v1/runs/{run_id}/records",
         "GET /v1/runs/{run_id}/logs", "GET /v1/runs/{run_id}/logs/live",
         "GET /v1/runs/{run_id}/graph", "GET /v1/runs/{run_id}/export", "GET /v1/inbox",
         "GET /v1/workflows", "GET /v1/workflows/{name}", "GET /v1/workflows/{name}/graph",
