@@ -16,7 +16,7 @@ import msgspec
 
 from qtforge_sdk.durations import UNITS
 
-__all__ = ["DIALECT", "documented", "toml_schema", "with_defs"]
+__all__ = ["DIALECT", "documented", "key_texts", "toml_schema", "with_defs"]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 """The version of JSON Schema."""
@@ -26,6 +26,7 @@ _NUMBER: Final = r"([0-9]{1,15}(\.[0-9]{0,9})?|\.[0-9]{1,9})"
 # A length of time, the word of `[retention]` for none, or a template that gives one.
 _DURATION: Final = rf"^([+-]?({_NUMBER}({'|'.join(UNITS)}))+|[+-]?0|forever|.*\$\{{.*)$"
 _DURATION_TYPES: Final = ({"type": "number"}, {"type": "string"})
+_KIND: Final = "Which of several kinds the table is of; the other keys depend on it."
 _ATTRIBUTE: Final = re.compile(r"^    (\w+)(?: \([^)]*\))?:\s*(.*)$")
 _NULL: Final = {"type": "null"}
 _SAY_A_TYPE: Final = frozenset({"type", "anyOf", "$ref", "enum", "const"})
@@ -43,7 +44,10 @@ def toml_schema(target: Any, *, title: str, **constants: str) -> dict[str, Any]:
         TypeError: msgspec has no rules for the type.
     """
     (schema,), definitions = msgspec.json.schema_components([target], ref_template=_REF)
-    defs = {name: _mended(each) for name, each in definitions.items()}
+    texts = key_texts(target)
+    defs = {
+        name: _described(_mended(each), texts.get(name, {})) for name, each in definitions.items()
+    }
     found = _mended(schema)
     root = defs.get(str(found.get("$ref", "")).rpartition("/")[2])
     if root is not None:  # a root that is a reference gives taplo no title
@@ -51,6 +55,49 @@ def toml_schema(target: Any, *, title: str, **constants: str) -> dict[str, Any]:
     for key, value in constants.items():
         found["properties"][key] = {**found["properties"].get(key, {}), "const": value}
     return {"$schema": DIALECT, **found, "title": title, "$defs": defs}
+
+
+def _described(schema: dict[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return a table's schema with a description of each key that had none."""
+    if "properties" not in schema:
+        return schema
+    properties = {
+        key: {"description": texts[key], **each} if key in texts else each
+        for key, each in schema["properties"].items()
+    }
+    return {**schema, "properties": properties}
+
+
+def key_texts(target: Any) -> dict[str, dict[str, str]]:
+    """Return what docstrings say of the keys of a type and of all within it, by type and key.
+
+    Those of bases count too, of which msgspec gives none; keys are as a file has them.
+    """
+    found: dict[str, dict[str, str]] = {}
+    waiting: list[Any] = [msgspec.inspect.type_info(target)]
+    while waiting:
+        info = waiting.pop()
+        if isinstance(info, list | tuple):
+            waiting += info
+        elif isinstance(info, msgspec.inspect.Field):
+            waiting.append(info.type)
+        elif isinstance(info, msgspec.inspect.Type):
+            cls = getattr(info, "cls", None)
+            if cls is not None and hasattr(info, "fields"):
+                if cls.__name__ in found:
+                    continue
+                found[cls.__name__] = _keys_of(info)
+            waiting += [getattr(info, name) for name in info.__struct_fields__]
+    return found
+
+
+def _keys_of(info: Any) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for base in reversed(info.cls.__mro__):
+        texts |= documented(base.__dict__.get("__doc__") or "")[1]
+    keys = {each.encode_name: texts[each.name] for each in info.fields if each.name in texts}
+    tag = getattr(info, "tag_field", None)
+    return keys if tag is None else {**keys, tag: _KIND}
 
 
 def with_defs(schema: Mapping[str, Any], prefix: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -24,7 +24,12 @@ __all__ = ["Reviewers", "ReviewersConfig"]
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A reviewer with a name, an address, or both."""
+    """A reviewer with a name, an address, or both.
+
+    Attributes:
+        name: The reviewer's name.
+        email: Where notifications go to.
+    """
 
     name: str = ""
     email: str = ""

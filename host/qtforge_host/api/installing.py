@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,7 @@ __all__ = ["PluginInstaller", "PluginsUndoneError", "hashed"]
 _START_TIMEOUT_S: Final = 600
 _USABLE: Final = ("active", "ready")
 _OWN: Final = (HOST_DISTRIBUTION, SDK_DISTRIBUTION)
+_ENTRY: Final = re.compile(r"^[^\s#].*(?:\n[ \t].*)*", re.MULTILINE)  # of requirements
 _LOCK_HEADING: Final = (
     "# Written by `qtforge-host plugins lock`; `qtforge-host plugins sync` installs it.\n"
 )
@@ -301,13 +303,22 @@ def hashed(environment: Environment, pins: Sequence[str], scratch: Path) -> list
         scratch: A folder for files that are read once.
 
     Raises:
-        InstallFailedError: The index does not have one of them.
+        InstallFailedError: The index does not have one of them, or no hash of it and it is asked
+            by uv; pip downloads what has none.
     """
     if environment.installer.name == "uv":
         given = scratch / "pins.txt"
         given.write_text("\n".join(pins))
         words = ("--generate-hashes", "--no-deps", "--no-header", "--no-annotate", str(given))
-        return environment.call("compile", *words).splitlines()
+        text = environment.call("compile", *words)
+        bare = [each.split()[0] for each in _ENTRY.findall(text) if "--hash=" not in each]
+        if bare:
+            raise InstallFailedError(
+                "nothing was written",
+                f"the index has no hash of {', '.join(bare)}, and uv computes none",
+                "let its links end in #sha256=..., or install pip here, which downloads them",
+            )
+        return text.splitlines()
     lines = []
     for each in environment.plan(["--ignore-installed", "--no-deps", *pins], scratch) or ():
         name, version = each["metadata"]["name"], each["metadata"]["version"]

@@ -9,13 +9,15 @@ import sys
 import sysconfig
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
 
 from qtforge_host.api import documents
 from qtforge_host.api.installing import hashed
-from qtforge_host.environment import Environment
+from qtforge_host.environment import Environment, InstallFailedError
 from qtforge_host.installer import Installer
 
 pytestmark = [pytest.mark.venv, pytest.mark.timeout(900)]
@@ -146,6 +148,17 @@ def test_a_lock_has_the_hash_of_what_would_be_installed(
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     lines = hashed(Environment(Installer.found()), ["acme-one==1.0"], tmp_path)
     assert lines == [f"acme-one==1.0 --hash=sha256:{digest}"]
+
+
+def test_a_lock_without_a_hash_is_not_written(tmp_path: Path) -> None:
+    compiled = "acme-one==1.0\nacme-two==2.0 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\n"
+    uv: Any = SimpleNamespace(
+        installer=SimpleNamespace(name="uv"), call=lambda *words: compiled
+    )  # stands for uv with an index that has no hash of one of them
+    with pytest.raises(InstallFailedError, match=r"no hash of acme-one==1\.0, and"):
+        hashed(uv, ["acme-one==1.0", "acme-two==2.0"], tmp_path)
+    compiled = compiled.removeprefix("acme-one==1.0\n")
+    assert "".join(hashed(uv, ["acme-two==2.0"], tmp_path)).count("--hash=") == 2
 
 
 def test_a_locked_environment_is_made_again_and_nothing_with_another_hash_gets_in(

@@ -13,6 +13,7 @@ from qtforge_builtin_plugins.orchestrators.parallel import ParallelDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialDefinition
 from qtforge_host.config import retention, settings
+from qtforge_host.toml_schema import key_texts
 from qtforge_sdk.policies import TopicPolicy
 from tools.site.reference.markdown import attributes, first_paragraph
 from tools.site.reference.schema import properties
@@ -79,8 +80,7 @@ def _inherited(name: str) -> dict[str, str]:
     words: dict[str, str] = {}
     for one in _structs(msgspec.Struct):
         if one.__name__ == name:
-            for base in reversed(one.__mro__):
-                words.update(attributes(base.__doc__))
+            words.update(key_texts(one)[name])
     return words
 
 

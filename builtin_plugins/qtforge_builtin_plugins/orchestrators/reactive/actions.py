@@ -121,7 +121,11 @@ class CancelAction(_Action, frozen=True, kw_only=True, tag="cancel"):
 
 
 class ScriptAction(_Action, frozen=True, kw_only=True, tag="script"):
-    """Compute data: a CEL expression for a mapping, whose keys are set in ``data``."""
+    """Compute data: a CEL expression for a mapping, whose keys are set in ``data``.
+
+    Attributes:
+        expression: The expression; it knows ``data``, ``event``, ``input`` and ``run``.
+    """
 
     expression: str
 
