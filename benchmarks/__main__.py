@@ -43,6 +43,9 @@ def main() -> None:
     parser.add_argument(
         "--large", action="store_true", help="also journals of a million runs: minutes, 5 GB"
     )
+    parser.add_argument(
+        "--only", choices=["startup"], help="measure just that, and print its part of the table"
+    )
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds must be at least 1")
@@ -51,6 +54,10 @@ def main() -> None:
     except (OSError, ValueError) as error:
         parser.error(f"--write: {error}")
     machine = describe()
+    if options.only == "startup":
+        startup = measure_startup(options.rounds)
+        print(as_markdown(startup.figures, machine, startup.imports, []))
+        return
     print("measuring the bus ...", file=sys.stderr)
     found = asyncio.run(_measure_bus(options.rounds))
     print("measuring runs ...", file=sys.stderr)

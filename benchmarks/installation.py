@@ -21,6 +21,7 @@ __all__ = [
     "install",
     "install_operation",
     "install_plugin",
+    "install_plugins",
     "link_packages",
 ]
 
@@ -122,6 +123,29 @@ def install_operation(site: Path, topic: str) -> str:
     )
     _install(site, module, "1.0.0", source)
     return module
+
+
+def install_plugins(site: Path, count: int, import_s: float = 0.0) -> None:
+    """Write plugins with an operation and a subscriber each, that import something slow.
+
+    Args:
+        site: The folder.
+        count: How many.
+        import_s: How long the import of each takes, in seconds.
+    """
+    for number in range(count):
+        topic = f"many.plugin-{number}"
+        source = (
+            "import time\nfrom typing import Any\n\n"
+            "from qtforge_sdk import Plugin, operation, subscriber\n\n"
+            f"time.sleep({import_s})\n\n\nclass Example(Plugin):\n"
+            f"    @operation({topic!r})\n"
+            "    async def answer(self, message: dict[str, Any]) -> dict[str, Any]:\n"
+            "        return {}\n\n"
+            f"    @subscriber('{topic}.done')\n"
+            "    async def hear(self, message: dict[str, Any]) -> None: ...\n"
+        )
+        _install(site, f"many_plugin_{number:03}", "1.0.0", source)
 
 
 def _install(site: Path, module: str, version: str, source: str) -> None:

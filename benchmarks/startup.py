@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.installation import Installation, install, install_operation
+from benchmarks.installation import Installation, install, install_operation, install_plugins
 from benchmarks.measuring import Figure, Goal, figures
 
 __all__ = ["Startup", "measure_listing", "measure_startup"]
@@ -19,6 +19,23 @@ __all__ = ["Startup", "measure_listing", "measure_startup"]
 _GROUP = "one process, from start to end"
 _PLUGINS = 50
 _LIMIT_S = 60.0
+_SLOW_S = 0.2
+_MANY = (0, 200, 400)
+_WARM_UPS = 3  # in which a state directory learns what is installed
+_SETTLE_S = 2.5  # files that were changed a moment ago are looked at again
+_HOST = """\
+import asyncio, sys
+from pathlib import Path
+from qtforge_host.app import Host
+from qtforge_host.config.settings import load_settings
+
+async def main():
+    settings = load_settings(None, environ={}, state_dir=Path(sys.argv[1]))
+    async with Host(settings, scope="watching"):
+        pass
+
+asyncio.run(main())
+"""
 _LISTED = 50
 _STAGE = """\
 name = "one-stage"
@@ -76,7 +93,7 @@ class _Process:
 
 
 def measure_startup(rounds: int) -> Startup:
-    """Time whole processes, each once in every round, after one that is not counted.
+    """Time whole processes, each once in every round, after some that are not counted.
 
     Raises:
         subprocess.CalledProcessError: A command failed.
@@ -86,18 +103,65 @@ def measure_startup(rounds: int) -> Startup:
         installation = install(Path(folder), _PLUGINS)
         processes = _processes(installation, Path(folder))
         times: list[list[float]] = [[] for _ in processes]
-        for _ in range(rounds + 1):
+        time.sleep(_SETTLE_S)
+        for _ in range(rounds + _WARM_UPS):
             for process, found in zip(processes, times, strict=True):
                 found.append(_time(installation, process))
         named = [(process.name, process.goal) for process in processes]
-        measured = figures(_GROUP, named, [found[1:] for found in times])
+        measured = figures(_GROUP, named, [found[_WARM_UPS:] for found in times])
         imports = {
             process.name: _imports(installation, process)
             for process in processes
             if process.goal is not None and not process.executes
         }
         _check_listing(installation, processes[2])
+        measured += _measure_many(installation, Path(folder), rounds)
     return Startup(figures=measured, imports=imports)
+
+
+def _measure_many(installation: Installation, folder: Path, rounds: int) -> list[Figure]:
+    """Time what starts no plugin, and what starts all, as their number grows."""
+    sites = {count: folder / f"many-{count}" for count in _MANY}
+    environments = {}
+    for count, site in sites.items():
+        site.mkdir()
+        install_plugins(site, count)
+        paths = os.pathsep.join((str(folder / "work"), str(site)))
+        environments[count] = {**_environment(folder), "PYTHONPATH": paths}
+    time.sleep(_SETTLE_S)
+
+    def words(count: int, *command: str) -> tuple[str, ...]:
+        return (str(installation.script), "--state-dir", str(folder / f"state-{count}"), *command)
+
+    run = {
+        f"{count} installed plugins": (
+            words(count, "run", str(folder / "work/one-stage.toml")),
+            count,
+        )
+        for count in _MANY
+    }
+    check = {f"of {count}": (words(count, "plugins", "check"), count) for count in _MANY[1:]}
+    host = {
+        f"with {count}": (("-c", _HOST, str(folder / f"state-{count}")), count)
+        for count in _MANY[1:]
+    }
+    groups = (
+        ("`qtforge-host run`, one stage that does nothing: one process, from start to end", run, 2),
+        ("`qtforge-host plugins check`: one process, from start to end", check, 2.2),
+        ("a host as `serve` starts it, from start to end", host, 2.2),
+    )
+    measured: list[Figure] = []
+    for group, rows, ratio in groups:
+        times: list[list[float]] = [[] for _ in rows]
+        for number in range(rounds + _WARM_UPS):
+            for (command, count), found in zip(rows.values(), times, strict=True):
+                started = time.perf_counter()
+                _run(installation, command, environments[count])
+                if number >= _WARM_UPS:
+                    found.append(time.perf_counter() - started)
+        goals = [None] * (len(rows) - 1) + [Goal(ratio=ratio)]
+        measured += figures(group, list(zip(rows, goals, strict=True)), times)
+    return measured
 
 
 def measure_listing(state_dirs: Mapping[str, Path], goal: Goal, rounds: int) -> list[Figure]:
@@ -134,9 +198,13 @@ def measure_listing(state_dirs: Mapping[str, Path], goal: Goal, rounds: int) -> 
 
 
 def _plain(folder: Path) -> dict[str, str]:
-    """Return a new user's environment, with a home in the folder."""
+    """Return a new user's environment, with a home in the folder, which is made."""
+    (folder / "home").mkdir()
+    return _environment(folder)
+
+
+def _environment(folder: Path) -> dict[str, str]:
     home = folder / "home"
-    home.mkdir()
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     return {**kept, "HOME": str(home)}
 
@@ -144,6 +212,7 @@ def _plain(folder: Path) -> dict[str, str]:
 def _processes(installation: Installation, folder: Path) -> list[_Process]:
     plain = _plain(folder)
     script = str(installation.script)
+    (folder / "listed").mkdir()  # as the first run makes it
     processes = [
         _Process(name="`python3 -c pass`", words=("-c", "pass"), environment=plain),
         _Process(
@@ -154,9 +223,9 @@ def _processes(installation: Installation, folder: Path) -> list[_Process]:
         ),
         _Process(
             name=f"`qtforge-host plugins list`, {_PLUGINS} installed plugins",
-            words=(script, "plugins", "list"),
+            words=(script, *("--state-dir", str(folder / "listed")), "plugins", "list"),
             environment={**plain, "PYTHONPATH": str(installation.plugins)},
-            goal=Goal(ratio=12),
+            goal=Goal(ratio=10),
         ),
         _Process(
             name="`python3 -c 'import click'`", words=("-c", "import click"), environment=plain
@@ -188,15 +257,26 @@ def _of_runs(installation: Installation, folder: Path, plain: Mapping[str, str])
         ("`qtforge-host runs list`", ("runs", "list"), 10, False),
         ("`qtforge-host runs show`", ("runs", "show", run_id), 10, False),
     )
+    slow = folder / "slow"
+    install_plugins(slow, _PLUGINS, _SLOW_S)
+    beside = {**environment, "PYTHONPATH": os.pathsep.join((str(work), str(slow)))}
+    elsewhere = (str(installation.script), "--state-dir", str(folder / "slow-state"))
+    with_slow: tuple[tuple[str, tuple[str, ...], int, bool], ...] = (
+        ("`qtforge-host run`, the same", ("run", str(stage)), 16, True),
+        ("`qtforge-host bus topics`", ("bus", "topics"), 10, False),
+        ("`qtforge-host workflows list`", ("workflows", "list"), 10, False),
+    )
+    with_plugins = f", {_PLUGINS} plugins that import for {_SLOW_S * 1000:.0f} ms"
     return [
         _Process(
-            name=name,
-            words=(*host, *words),
-            environment=environment,
+            name=name if used is environment else name + with_plugins,
+            words=(*start, *words),
+            environment=used,
             goal=Goal(ratio=ratio),
             executes=executes,
         )
-        for name, words, ratio, executes in commands
+        for start, used, rows in ((host, environment, commands), (elsewhere, beside, with_slow))
+        for name, words, ratio, executes in rows
     ]
 
 
@@ -218,7 +298,8 @@ def _imports(installation: Installation, process: _Process) -> str:
     plugins = {
         name
         for name in modules
-        if name.partition(".")[0] in {*installation.plugin_modules, "qtforge_builtin_plugins"}
+        if name.startswith(("many_plugin_", "qtforge_builtin_plugins."))
+        or name in {*installation.plugin_modules, "qtforge_builtin_plugins"}
     }
     if plugins:
         raise RuntimeError(f"{process.name} imported plugins: {', '.join(sorted(plugins))}")
