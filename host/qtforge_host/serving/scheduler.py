@@ -148,6 +148,8 @@ class Scheduler:
         passed = [each for each in waiting if schedule.due(each) <= now]
         if state.unfinished and (passed or state.queued is not None or schedule.pause_after):
             state = await self._seen(schedule, state)
+        if state.queued is not None and state.paused_at is None:  # before those that came later
+            state = await self._start_queued(schedule, state)
         if passed and state.paused_at is None:
             state = await self._do(schedule, state, passed, now)
         elif not passed:
@@ -243,7 +245,10 @@ class Scheduler:
             return await self._finish(name, state, skipped, planned=planned)
         if others and schedule.overlap == "queue":
             _LOG.info("the run of the schedule %s for %s waits for %s", name, planned, others[-1])
-            return await self._finish(name, state, planned=planned, queued=planned)
+            why = f"the run for {planned:%Y-%m-%d %H:%M:%S} UTC waits in its place"
+            left = () if state.queued in (None, planned) else (state.queued,)
+            skipped_times = [PlannedTime(at=each, outcome="skipped", why=why) for each in left]
+            return await self._finish(name, state, *skipped_times, planned=planned, queued=planned)
         if schedule.overlap == "cancel":
             for each in others:
                 await self._runs.cancel(each, f"the schedule {name} starts {run_id}")

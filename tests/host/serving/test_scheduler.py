@@ -534,8 +534,29 @@ def test_one_planned_time_waits_for_the_end_of_the_run_before(memory: Memory) ->
     started = Started()
     asyncio.run(case(started))
     assert started.times == ["20260101-010000", "20260101-030000"]
-    assert [each.outcome for each in memory.state.past] == ["started", "queued"]
+    past = memory.state.past
+    assert [each.outcome for each in past] == ["started", "skipped", "queued"]
+    assert past[1].why == "the run for 2026-01-01 03:00:00 UTC waits in its place"
     assert memory.state.queued is None
+
+
+def test_the_planned_time_that_waits_goes_before_one_that_has_come_meanwhile(
+    memory: Memory,
+) -> None:
+    async def case(started: Started) -> None:
+        clock = VirtualClock(START)
+        started.lasts = True
+        wanted = schedules(overlap="queue")
+        async with memory.open() as states, scheduling(wanted, started, states, clock):
+            await clock.advance(3 * HOUR_S - 31)  # a second before 03:00
+            started.unfinished.clear()
+            await clock.advance(1)
+
+    started = Started()
+    asyncio.run(case(started))
+    assert started.times == ["20260101-010000", "20260101-020000"]
+    assert memory.state.queued is not None
+    assert f"{memory.state.queued:%H:%M}" == "03:00"
 
 
 def test_the_run_before_is_cancelled_or_allowed(memory: Memory, tmp_path: Path) -> None:
