@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import tomllib
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from itertools import pairwise
@@ -35,6 +35,12 @@ from qtforge_builtin_plugins.documents.facts.labels import (
     tokenize,
 )
 from qtforge_builtin_plugins.documents.facts.name_fields import find_in_fields
+from qtforge_builtin_plugins.documents.facts.name_parts import (
+    is_joined,
+    is_short_form,
+    known_end,
+    without_parts,
+)
 from qtforge_builtin_plugins.documents.facts.own_roles import CLAUSE_CHARACTERS, find_own_roles
 from qtforge_builtin_plugins.documents.facts.people import (
     CAPITAL,
@@ -325,8 +331,8 @@ class Contract:
     def _settled(self, names: list[Named]) -> list[Named]:
         """Return names without those that are two at once, with who is a party decided together."""
         keys = {fold(named.name) for named in names}
-        names = [named for named in names if not _is_joined(named.name, keys)]
-        names = _without_parts(names)
+        names = [named for named in names if not is_joined(named.name, keys)]
+        names = without_parts(names)
         names = [self._from_its_beginning(named) for named in names]
         is_party = [named.is_party for named in names]
         for index, other in [*pairwise(range(len(names))), *_reversed_pairs(len(names))]:
@@ -362,7 +368,7 @@ class Contract:
         known = [each.name for each in settled if each.is_party and each.start < self.middle]
         return [
             Named(each.name, each.start, False)
-            if each.is_party and any(_is_short_form(each.name, name) for name in known)
+            if each.is_party and any(is_short_form(each.name, name) for name in known)
             else each
             for each in settled
         ]
@@ -445,7 +451,7 @@ class Contract:
                 if "role" in hit.kinds and self.raw[max(0, hit.start - 1)] == "\n":
                     cut = self._without_words(hit.start, name[hit.start - start :])
             name = name[cut - start :]
-            shorter = _known_end(name, known)
+            shorter = known_end(name, known)
             cut += len(name) - len(shorter)
             name = shorter
             genitive = _GENITIVE.match(name) if self.language == "de" else None
@@ -1359,75 +1365,13 @@ _FIRST_SECTION: Final = re.compile(
 )
 
 
-def _without_parts(names: Sequence[Named]) -> list[Named]:
-    """Return names without those that are a part of another one at the same place."""
-    kept: list[Named] = []
-    for named in names:
-        around = [
-            other
-            for other in names
-            if len(other.name) > len(named.name)
-            and f" {named.name} " in f" {other.name} "
-            and other.start <= named.start < other.start + len(other.name)
-        ]
-        if not around:
-            is_party = named.is_party or any(
-                other.is_party
-                and not has_form(named.name)
-                and f" {other.name} " in f" {named.name} "
-                and named.start <= other.start < named.start + len(named.name)
-                for other in names
-            )
-            kept.append(Named(named.name, named.start, is_party))
-    return kept
-
-
 def is_organisation(name: str) -> bool:
     """Return whether a name begins with the kind of a body, such as ``Stichting``."""
     return _ORGANISATION.match(name) is not None
 
 
-def _is_joined(name: str, keys: Set[str]) -> bool:
-    """Return whether a name is two others that stand side by side, as signatures do."""
-    words = fold(name).split()
-    return any(
-        " ".join(words[:at]) in keys and " ".join(words[at:]) in keys
-        for at in range(2, len(words) - 1)
-    )
-
-
-def _is_short_form(name: str, whole: str) -> bool:
-    """Return whether a name is another with initials: X. Doe for Xaver Doe."""
-    words, others = re.findall(r"\w+", fold(name)), re.findall(r"\w+", fold(whole))
-    if words == others or not any(len(word) == 1 for word in words) or not words:
-        return False
-    rest = list(others)
-    for word in sorted(words, key=len, reverse=True):
-        found = next((o for o in rest if o == word or (len(word) == 1 and o[0] == word)), None)
-        if found is None:
-            return False
-        rest.remove(found)
-    return True
-
-
 def _reversed_pairs(count: int) -> Iterator[tuple[int, int]]:
     return ((index, index - 1) for index in range(count - 1, 0, -1))
-
-
-def _known_end(name: str, known: Mapping[str, Set[str]]) -> str:
-    """Return the end of a name that is a known name: Acme Ltd in "On behalf of Acme Ltd".
-
-    Args:
-        name: A name.
-        known: Each name with the words before it; the rest of a name after a line break has
-            the same one.
-    """
-    words = name.split(" ")
-    for index in range(len(words) - 2, 0, -1):
-        end = " ".join(words[index:])
-        if any(not words[index - 1].startswith(before) for before in known.get(end, ())):
-            return end
-    return name
 
 
 def _is_partial(text: str, start: int) -> bool:
