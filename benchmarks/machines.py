@@ -15,7 +15,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDe
 from qtforge_builtin_plugins.orchestrators.reactive.machine import Machine
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Trace
 from qtforge_host.expressions.compiler import Expressions
-from qtforge_host.expressions.evaluator import PreparedNames
+from qtforge_host.expressions.prepared import PreparedNames
 
 __all__ = ["measure_machines"]
 

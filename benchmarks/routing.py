@@ -12,7 +12,7 @@ from celpy.adapter import json_to_cel
 from benchmarks.measuring import Candidate, Figure, Goal, measure
 from qtforge_builtin_plugins.orchestrators.rules import Rule, decide
 from qtforge_host.expressions.compiler import Expressions
-from qtforge_host.expressions.evaluator import PreparedNames
+from qtforge_host.expressions.prepared import PreparedNames
 
 __all__ = ["measure_routing"]
 

@@ -30,7 +30,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import (
 from qtforge_builtin_plugins.orchestrators.reactive.machine import Machine
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
 from qtforge_host.expressions.compiler import Expressions
-from qtforge_host.expressions.evaluator import PreparedNames
+from qtforge_host.expressions.prepared import PreparedNames
 from qtforge_sdk.errors import ExpressionError
 
 TRIGGERS = (*("a", "b", "b.c", "d") * 6, "*", "*", "", "", "error", "done.state")

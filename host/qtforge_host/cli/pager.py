@@ -11,7 +11,6 @@ import functools
 import io
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Final, ParamSpec, TextIO, TypeVar
@@ -19,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Final, ParamSpec, TextIO, TypeVar
 import click
 
 from qtforge_host.cli.session import Session
-from qtforge_host.cli.terminal import echo, raw
+from qtforge_host.cli.terminal import echo, raw, terminal_size
 
 if TYPE_CHECKING:
     import subprocess
@@ -67,6 +66,8 @@ def _words() -> list[str]:
     if os.environ.get("TERM") == "dumb":
         return []
     if given is None:
+        import shutil  # with its archives slow to import, and needed on a terminal alone
+
         return ["less"] if shutil.which("less") else []
     try:
         words = shlex.split(given)
@@ -86,7 +87,7 @@ class _Pages(io.TextIOBase):
     def __init__(self, stream: TextIO, words: list[str]) -> None:
         self._stream = stream
         self._words = words
-        self._size = shutil.get_terminal_size()
+        self._size = terminal_size()
         self._held: list[str] = []
         self._lines = 0
         self._pager: subprocess.Popen[str] | None = None

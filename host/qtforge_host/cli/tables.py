@@ -8,14 +8,13 @@ is as wide as its content, with a line for each row, so that a program can read 
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from itertools import zip_longest
 from typing import Final
 
-from qtforge_host.cli.terminal import echo, plain, raw, style
+from qtforge_host.cli.terminal import echo, plain, raw, style, terminal_size
 
 __all__ = ["shortened", "table", "table_lines", "terminal_width", "text_width", "wrapped"]
 
@@ -79,7 +78,7 @@ def terminal_width() -> int | None:
     """Return the columns of the terminal; None where the output is redirected."""
     if not raw(sys.stdout).isatty():
         return None
-    return shutil.get_terminal_size().columns
+    return terminal_size().columns
 
 
 def table_lines(

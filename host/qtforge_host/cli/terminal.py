@@ -9,6 +9,7 @@ are shown as escapes such as ``\x1b``. Only what `style` has made keeps its colo
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
@@ -30,6 +31,7 @@ __all__ = [
     "raw",
     "rendered",
     "style",
+    "terminal_size",
 ]
 
 _CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
@@ -38,6 +40,8 @@ _CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud
 _MARK: Final = f"\x1b{os.urandom(8).hex()}"
 # What the host's own texts use instead where the output can't show a sign; as wide as it.
 _REPLACED: Final = str.maketrans({"…": "~", "→": ">", "└": "+"})
+_LONGEST_SIZE: Final = 6  # digits
+_UNKNOWN_SIZE: Final = (80, 24)
 _NAMES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -97,6 +101,24 @@ def echo(line: str = "", *, err: bool = False) -> None:
         err: Whether it goes to standard error.
     """
     _write(rendered(line), err=err)
+
+
+def terminal_size() -> os.terminal_size:
+    """Return the columns and lines of the terminal; ``COLUMNS`` and ``LINES`` go before.
+
+    As `shutil` does, which with its archives is slow to import.
+    """
+    given = [os.environ.get(name, "") for name in ("COLUMNS", "LINES")]
+    sizes = [int(each) if each.isdecimal() and len(each) < _LONGEST_SIZE else 0 for each in given]
+    found = _UNKNOWN_SIZE
+    if not all(sizes):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # no terminal, or closed
+            found = os.get_terminal_size(sys.__stdout__.fileno())  # type: ignore[union-attr]
+    columns, lines = (
+        said or seen or default
+        for said, seen, default in zip(sizes, found, _UNKNOWN_SIZE, strict=True)
+    )
+    return os.terminal_size((columns, lines))
 
 
 def echo_lines(text: str, *, nl: bool = True, err: bool = False) -> None:

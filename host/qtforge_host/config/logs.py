@@ -62,7 +62,7 @@ def read_logs(table: Mapping[str, Any], path: Path) -> LogRules:
     Raises:
         ConfigError: It is not valid, with every error.
     """
-    found = convert_table(table, LogsTable, str(path), "logs")
+    found = convert_table(table, LogsTable, str(path), "logs") if table else LogsTable()
     errors: list[FieldError] = []
     age_s = 0.0
     try:

@@ -105,7 +105,9 @@ def read_retention(table: Mapping[str, Any], path: Path) -> RetentionSettings:
     Raises:
         ConfigError: It is not valid, with every error.
     """
-    found = convert_table(table, RetentionTable, str(path), "retention")
+    found = RetentionTable()
+    if table:
+        found = convert_table(table, RetentionTable, str(path), "retention")
     errors: list[FieldError] = []
     rule = _rule(found, RetentionRule(), "retention", errors)
     workflows = []

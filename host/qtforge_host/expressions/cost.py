@@ -13,12 +13,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from qtforge_host.expressions.limits import CostFunction, TooMuchToEstimateError
 from qtforge_host.expressions.syntax import Node, SyntaxUnknownError, parse
 
-__all__ = ["LONGEST_RANGE", "CostFunction", "TooMuchToEstimateError", "cost_function"]
-
-CostFunction = Callable[[Mapping[str, Any], float], float]
-"""Returns the cost for the variables' plain values, within a number of steps of estimating."""
+__all__ = ["LONGEST_RANGE", "cost_function"]
 
 _MACROS: Final = frozenset({"all", "exists", "exists_one", "existsOne", "filter", "map"})
 _OPTIONAL_MACROS: Final = frozenset({"optMap", "optFlatMap"})
@@ -53,10 +51,6 @@ _TRUE_OR_FALSE: Final = frozenset([
 ])  # fmt: skip
 _PRODUCT: Final = frozenset({"distinct", "sets.contains", "sets.equivalent", "sets.intersects"})
 _LOGIC: Final = frozenset({"&&", "||", "==", "!=", "<", "<=", ">", ">=", "in"})
-
-
-class TooMuchToEstimateError(Exception):
-    """The estimate itself would take too long."""
 
 
 def cost_function(source: str) -> CostFunction | None:

@@ -10,13 +10,22 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from qtforge_host.expressions.cost import CostFunction, TooMuchToEstimateError
 from qtforge_sdk.durations import duration_text
 from qtforge_sdk.errors import ExpressionError
 
-__all__ = ["Budget", "Elsewhere", "ExpressionLimits", "checked_result", "too_costly"]
+__all__ = [
+    "Budget",
+    "CostFunction",
+    "Elsewhere",
+    "ExpressionLimits",
+    "TooMuchToEstimateError",
+    "checked_result",
+    "too_costly",
+]
 
 T = TypeVar("T")
+CostFunction = Callable[[Mapping[str, Any], float], float]
+"""Returns the cost for the variables' plain values, within a number of steps of estimating."""
 Elsewhere = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
 """Evaluates an expression over the plain values of its variables, and not on the loop."""
 
@@ -39,6 +48,10 @@ class ExpressionLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_cost: int = 50_000_000
     timeout_s: float = 10.0
     max_result_bytes: int = 16 << 20
+
+
+class TooMuchToEstimateError(Exception):
+    """The estimate itself would take too long."""
 
 
 class _Postponed(BaseException):

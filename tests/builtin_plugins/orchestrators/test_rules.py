@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 
 from qtforge_builtin_plugins.orchestrators.rules import Rule, RuleOutcome, decide, no_match
 from qtforge_host.expressions.compiler import Expressions
-from qtforge_host.expressions.evaluator import PreparedNames
+from qtforge_host.expressions.prepared import PreparedNames
 from qtforge_sdk import OperationError
 
 EXPRESSIONS = Expressions()

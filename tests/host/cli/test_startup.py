@@ -120,12 +120,12 @@ def test_what_shows_runs_imports_nothing_that_finds_checks_or_executes_something
     modules, out = imported(site, environment, *words.replace("RUN", run).split())
     assert run in out
     assert not tops(modules) & {*HEAVY - NEEDED_BY_RUNS, "qtforge_builtin_plugins", PLUGIN}
-    assert not tops(modules) & SELDOM_NEEDED
+    assert not tops(modules) & {"shutil", *SELDOM_NEEDED}
     assert not modules & {
         "importlib.metadata",
         "qtforge_host.app",
         "qtforge_host.bus.message_bus",
-        "qtforge_host.expressions.compiler",
+        "qtforge_host.expressions",
         "qtforge_host.plugins.declarations",
         "qtforge_host.plugins.discovery",
         "qtforge_host.plugins.loading",
@@ -141,6 +141,41 @@ def test_what_executes_a_run_imports_nothing_that_few_runs_need(
     modules, _ = imported(site, environment, "send", run, "close")
     assert "qtforge_host.runs.engine" in modules
     assert not tops(modules) & {"cel", "rich", "multiprocessing", *SELDOM_NEEDED - {"json"}}
+
+
+STAGE = """\
+name = "answers"
+kind = "sequential"
+
+[[stages]]
+name = "only"
+operation = "started.answer"
+message = {}
+"""
+OPERATION = """\
+from typing import Any
+from qtforge_sdk import Plugin, operation
+
+class P(Plugin):
+    @operation("started.answer")
+    async def answer(self, message: dict[str, Any]) -> dict[str, Any]:
+        return {}
+"""
+
+
+def test_a_run_imports_what_compiles_expressions_where_it_has_one(
+    site: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (site / f"{PLUGIN}.py").write_text(OPERATION)
+    file = tmp_path / "answers.toml"
+    compiler = {"cel", "qtforge_host.expressions.expression"}
+    for condition, needed in ((None, set()), ("1 < 2", compiler)):
+        when = "" if condition is None else f"when = {json.dumps(condition)}\n"
+        file.write_text(STAGE + when)
+        modules, out = imported(site, environment, "run", str(file))
+        assert "succeeded" in out
+        assert modules & compiler == needed
+        assert not tops(modules) & {"multiprocessing", "rich", *SELDOM_NEEDED}
 
 
 def test_the_plugin_would_be_noticed_if_something_imported_it(

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -26,6 +27,7 @@ from qtforge_host.cli.terminal import (
     plain,
     rendered,
     style,
+    terminal_size,
 )
 
 LIMIT_S = 120
@@ -290,3 +292,18 @@ def test_letters_of_all_scripts_and_emoji_are_shown_as_they_are() -> None:
 def test_a_stream_with_colours_keeps_those_alone(capsys: pytest.CaptureFixture[str]) -> None:
     print("\x1b[31mred\x1b[0m \x1b[2J\u202e", file=CleanStream(sys.stdout, colors=True))
     assert capsys.readouterr().out == "\x1b[31mred\x1b[0m \\x1b[2J\\u202e\n"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"COLUMNS": "60"}, {"COLUMNS": "60", "LINES": "9"}, {"COLUMNS": "wide", "LINES": "0"}],
+    ids=str,
+)
+def test_the_size_of_the_terminal_is_what_shutil_finds(
+    given: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert terminal_size() == shutil.get_terminal_size()

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtforge_host.expressions.cost import LONGEST_RANGE, TooMuchToEstimateError, cost_function
+from qtforge_host.expressions.cost import LONGEST_RANGE, cost_function
+from qtforge_host.expressions.limits import TooMuchToEstimateError
 
 NUMBERS = list(range(2000))
 VALUES: dict[str, Any] = {

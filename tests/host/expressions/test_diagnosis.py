@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from qtforge_host.expressions.compiler import Expressions, PreparedContext
+from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.expressions.diagnosis import smallest_failing
+from qtforge_host.expressions.expression import PreparedContext
 from qtforge_sdk.errors import ExpressionError
 
 NAMES = {"a": 1, "b": "x", "n": None, "m": {"x": {}}, "l": [1, 2], "t": "abc"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qtforge_host.expressions.compiler import Expressions
-from qtforge_host.expressions.evaluator import PreparedNames
+from qtforge_host.expressions.prepared import PreparedNames
 from qtforge_sdk.errors import ExpressionError
 
 GIVEN = {"kind": "legal", "keywords": ["a", "contract"], "pages": 3, "features": {"x": 1.5}}

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from qtforge_host.expressions.compiler import Expressions, PreparedContext
+from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.expressions.expression import PreparedContext
 from qtforge_host.expressions.flattening import flatten
 from qtforge_sdk.errors import ExpressionError
 

@@ -11,7 +11,7 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDe
 from qtforge_builtin_plugins.orchestrators.reactive.machine import Machine
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Event, Snapshot, Trace
 from qtforge_host.expressions.compiler import Expressions
-from qtforge_host.expressions.evaluator import PreparedNames
+from qtforge_host.expressions.prepared import PreparedNames
 
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 
