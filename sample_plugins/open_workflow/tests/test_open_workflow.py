@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from qtforge_sample_openworkflow.definition import duration_of
 from qtforge_sample_openworkflow.expressions import ExpressionFault
 from qtforge_sample_openworkflow.plugin import definition_of
 
+from qtforge_host.api import BlockingRunClient
 from qtforge_host.testing import WorkflowKit
 from qtforge_sdk import OperationError
 from qtforge_sdk.errors import WorkflowInvalidError
+
+TYPE = "https://serverlessworkflow.io/spec/1.0.0/errors/expression"
 
 
 def document(tasks: str, further: str = "") -> str:
@@ -241,3 +245,61 @@ def test_members_and_texts_may_have_the_names_of_functions() -> None:
         expressions.evaluate("env.HOME", {}, {})
     with pytest.raises(ExpressionFault, match="'env' is not the same"):
         expressions.evaluate('"\\(env)"', {}, {})
+
+
+def test_what_would_not_end_fails_its_step_and_other_runs_end(tmp_path: Path) -> None:
+    endless = {"time": "def f: f; f", "memory": '"x" * 1e9', "none": ". | length"}
+    folder = tmp_path / "definitions"
+    folder.mkdir()
+    for name, expression in endless.items():
+        head = f"document: {{ dsl: '1.0.3', name: {name}, version: '1.0.0' }}"
+        text = f"{head}\ndo: [ {{ a: {{ set: {{ b: '${{ {expression} }}' }} }} }} ]"
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[host]\nworker_memory = "256 MiB"\nworker_processes = 2\n'
+        f'[plugins.open-workflow.config]\nfolder = "{folder}"\n',
+        encoding="utf-8",
+    )
+    with BlockingRunClient(tmp_path / "state", config=config) as runs:
+        started = {name: runs.start(name, {"n": 1}) for name in endless}
+        ended = {name: runs.wait(each, "60s") for name, each in started.items()}
+        assert ended["none"].result == {"b": 1}
+        for name, limit in (("time", "5 s of processor time"), ("memory", "memory")):
+            error = ended[name].error
+            assert error is not None
+            assert error.code == "open_workflow.faulted"
+            assert f"400 at /do/0/a, {TYPE}: '{endless[name]}'" in error.message
+            assert limit in error.message.partition(endless[name])[2]
+
+
+def test_an_expression_that_fails_is_named_alike_when_the_run_is_resumed(kit: WorkflowKit) -> None:
+    tasks = """
+  - safe:
+      try:
+        - sum: { set: { a: '${ .n + {} }', b: '${ .n }' } }
+      catch:
+        do:
+          - why: { set: { why: '${ $error.detail }' } }
+"""
+    kit.add(document(tasks))
+    report = kit.crash_at_every_write("order", {"n": 1})
+    report.check()
+    assert report.result == {"why": "'.n + {}': number (1) and object ({}) cannot be added"}
+
+
+def test_a_value_that_is_too_large_for_a_journal_is_refused(kit: WorkflowKit) -> None:
+    kit.add(document("  - a: { set: { b: '${ \"abcdefgh\" * 3000000 }' } }"))
+    error = kit.run("order").error
+    assert error is not None
+    assert "its value has 22 MiB, at most 16 MiB may be" in error.message
+
+
+@pytest.mark.parametrize(
+    "expression", ['"abcdefgh" * 400000000', "1" * 10_001, 'import "passwords" as $a; $a']
+)
+def test_a_check_takes_no_time_or_memory(expression: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    problems = expressions.check(expressions.whole(expression), ())
+    assert len(problems) == (0 if "*" in expression else 1)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB

@@ -195,9 +195,7 @@ def _check_flow(
           for part, key in (("input", "from"), ("output", "as"), ("export", "as"))),
     ]  # fmt: skip
     for each in moved:
-        given = each
-        if isinstance(each, str) and not expressions.is_expression(each):
-            given = f"${{{each}}}"
+        given = expressions.whole(each) if isinstance(each, str) else each
         for problem in expressions.check(given, names):
             checker.problem(f"source{at}", problem)
     for part in ("input", "output", "export"):

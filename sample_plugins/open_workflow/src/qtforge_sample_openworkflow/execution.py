@@ -5,13 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
 from qtforge_sample_openworkflow import expressions
 from qtforge_sample_openworkflow.definition import KINDS, duration_of, tasks_of
-from qtforge_sample_openworkflow.expressions import ExpressionFault
+from qtforge_sample_openworkflow.evaluation import (
+    CPU_S,
+    EVALUATE,
+    EXPRESSION_FAILED,
+    WAIT_S,
+    Evaluation,
+)
 from qtforge_sample_openworkflow.faults import Fault, same_type, standard_fault
 from qtforge_sdk import Run
 from qtforge_sdk.errors import RequestTimeoutError, StageFailedError
@@ -21,6 +27,11 @@ __all__ = ["Ended", "Execution"]
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _FAILURES: Final = tuple(range(400, 600))  # statuses whose answer becomes an error of its own
 _DEFAULT_ATTEMPTS: Final = 5
+# By the signal that ended the worker process.
+_ENDED: Final = {
+    "SIGVTALRM": f"more than {CPU_S:g} s of processor time",
+    "SIGABRT": "jq got no more memory, which [host] worker_memory limits",
+}
 
 Names = Mapping[str, Any]
 
@@ -68,13 +79,13 @@ class Execution:
             Fault: A task failed, and no other catches its error.
         """
         document = self._document
-        given = self._filtered(document, "input", "from", dict(self._run.input), "", {})
+        given = await self._filtered(document, "input", "from", dict(self._run.input), "", {})
         names = {"input": given}
         try:
             output = await self._tasks(document["do"], "/do", given, names)
         except Ended as ended:
             output = ended.output
-        return self._filtered(document, "output", "as", output, "", names)
+        return await self._filtered(document, "output", "as", output, "", names)
 
     async def _tasks(self, given: object, at: str, data: Any, names: Names) -> Any:
         tasks = tasks_of(given)
@@ -94,40 +105,44 @@ class Execution:
         self, task: Mapping[str, Any], at: str, raw: Any, names: Names
     ) -> tuple[Any, str]:
         """Return a task's output, and where the flow continues."""
-        if "if" in task and not self._truth(task["if"], raw, at, names):
+        if "if" in task and not await self._truth("if", task["if"], raw, at, names):
             await self._run.skip(self._step(at), "its condition does not hold")
             return raw, "continue"
-        given = self._filtered(task, "input", "from", raw, at, names)
+        given = await self._filtered(task, "input", "from", raw, at, names)
         inner = {**names, "input": given, "task": {"reference": at}}
         kind = next(each for each in KINDS if each in task)
         output, then = await getattr(self, f"_do_{kind}")(task, at, given, inner)
-        output = self._filtered(task, "output", "as", output, at, {**inner, "output": output})
+        shown = {**inner, "output": output}
+        output = await self._filtered(task, "output", "as", output, at, shown)
         if "export" in task:
-            self._context = self._filtered(task, "export", "as", output, at, inner)
+            self._context = await self._filtered(task, "export", "as", output, at, inner)
         return output, str(then or task.get("then", "continue"))
 
     # The tasks. Each returns its output and, a switch, where the flow continues.
 
     async def _do_set(self, task: Any, at: str, data: Any, names: Names) -> tuple[Any, None]:
-        return self._render(task["set"], data, at, names), None
+        return await self._evaluate("set", task["set"], data, at, names), None
 
     async def _do_do(self, task: Any, at: str, data: Any, names: Names) -> tuple[Any, None]:
         return await self._tasks(task["do"], f"{at}/do", data, names), None
 
     async def _do_switch(self, task: Any, at: str, data: Any, names: Names) -> tuple[Any, Any]:
-        for _, case in tasks_of(task["switch"]):
-            if "when" not in case or self._truth(case["when"], data, at, names):
+        for index, (name, case) in enumerate(tasks_of(task["switch"])):
+            part = f"switch/{index}/{name}/when"
+            if "when" not in case or await self._truth(part, case["when"], data, at, names):
                 return data, case.get("then", "continue")
         return data, None
 
     async def _do_for(self, task: Any, at: str, data: Any, names: Names) -> tuple[Any, None]:
         loop = task["for"]
-        items = self._evaluate(loop["in"], data, at, names)
+        items = await self._evaluate("for/in", expressions.whole(loop["in"]), data, at, names)
         if not isinstance(items, list):
             raise standard_fault("expression", at, f"{loop['in']} is no list")
         for index, item in enumerate(items):
             inner = {**names, loop.get("each", "item"): item, loop.get("at", "index"): index}
-            if "while" in task and not self._truth(task["while"], data, at, inner):
+            if "while" in task and not await self._truth(
+                f"for/{index}/while", task["while"], data, at, inner
+            ):
                 break
             data = await self._tasks(task["do"], f"{at}/for/{index}/do", data, inner)
         return data, None
@@ -152,7 +167,8 @@ class Execution:
             error = self._document.get("use", {}).get("errors", {}).get(error)
             if error is None:
                 raise standard_fault("configuration", at, "there is no such error in use.errors")
-        raise Fault({"instance": at, **self._render(error, data, at, names)})
+        found = await self._evaluate("raise/error", error, data, at, names)
+        raise Fault({"instance": at, **found})
 
     async def _do_try(self, task: Any, at: str, data: Any, names: Names) -> tuple[Any, None]:
         caught = task.get("catch", {})
@@ -162,7 +178,7 @@ class Execution:
                 return await self._tasks(task["try"], f"{at}/try", data, names), None
             except Fault as fault:
                 inner = {**names, str(caught.get("as", "error")): fault.error}
-                if not self._catches(caught, fault.error, data, at, inner):
+                if not await self._catches(caught, fault.error, data, at, inner):
                     raise
                 retries += 1
                 delay = _delay(caught.get("retry"), retries, self._document)
@@ -178,7 +194,8 @@ class Execution:
         return data, None
 
     async def _do_emit(self, task: Any, at: str, data: Any, names: Names) -> tuple[Any, None]:
-        given = self._render(task["emit"]["event"]["with"], data, at, names)
+        event_with = task["emit"]["event"]["with"]
+        given = await self._evaluate("emit/event/with", event_with, data, at, names)
         step = self._step(at)
 
         def make() -> dict[str, Any]:
@@ -208,14 +225,14 @@ class Execution:
 
     async def _do_run(self, task: Any, at: str, data: Any, names: Names) -> tuple[Any, None]:
         wanted = task["run"]["workflow"]
-        given = self._render(wanted.get("input", {}), data, at, names)
+        given = await self._evaluate("run/workflow/input", wanted.get("input", {}), data, at, names)
         try:
             return await self._run.run_workflow(wanted["name"], given, step=self._step(at)), None
         except StageFailedError as error:
             raise standard_fault("runtime", at, str(error)) from error
 
     async def _do_call(self, task: Any, at: str, data: Any, names: Names) -> tuple[Any, None]:
-        given = self._render(task.get("with", {}), data, at, names)
+        given = await self._evaluate("with", task.get("with", {}), data, at, names)
         if task["call"] == "http":
             return await self._call_http(task, given, at, data, names), None
         return await self._request(task, str(task["call"]), given, at), None
@@ -260,7 +277,7 @@ class Execution:
 
     # What tasks share.
 
-    def _catches(
+    async def _catches(
         self, caught: Mapping[str, Any], error: Mapping[str, Any], data: Any, at: str, names: Names
     ) -> bool:
         for key, wanted in caught.get("errors", {}).get("with", {}).items():
@@ -269,9 +286,12 @@ class Execution:
                 return False
             if key != "type" and found != wanted:
                 return False
-        if "when" in caught and not self._truth(caught["when"], data, at, names):
-            return False
-        return "exceptWhen" not in caught or not self._truth(caught["exceptWhen"], data, at, names)
+        for key, wanted in (("when", True), ("exceptWhen", False)):
+            if key not in caught:
+                continue
+            if await self._truth(f"catch/{key}", caught[key], data, at, names) is not wanted:
+                return False
+        return True
 
     def _step(self, at: str) -> str:
         """Return the name of a step: the task's pointer, numbered where the flow came back."""
@@ -282,30 +302,51 @@ class Execution:
         unset = {"error": None, "input": None, "output": None, "task": None}
         return {**unset, **self._about, "context": self._context, **names}
 
-    def _filtered(
+    async def _filtered(
         self, task: Mapping[str, Any], part: str, key: str, data: Any, at: str, names: Names
     ) -> Any:
         given = task.get(part, {}).get(key)
         if given is None:
             return data
-        if isinstance(given, str):
-            return self._evaluate(given, data, at, names)
-        return self._render(given, data, at, names)
+        template = expressions.whole(given) if isinstance(given, str) else given
+        return await self._evaluate(f"{part}/{key}", template, data, at, names)
 
-    def _evaluate(self, expression: str, data: Any, at: str, names: Names) -> Any:
+    async def _truth(self, part: str, expression: str, data: Any, at: str, names: Names) -> bool:
+        """Return whether a condition holds: as in jq, all but false and null does."""
+        value = await self._evaluate(part, expressions.whole(expression), data, at, names)
+        return value not in (False, None)
+
+    async def _evaluate(self, part: str, template: Any, data: Any, at: str, names: Names) -> Any:
+        """Return a template's value; its expressions are one request to a worker process.
+
+        Raises:
+            Fault: An expression failed, or took more time or memory than it may.
+        """
+        found = list(expressions.expressions_of(template))
+        if not found:
+            return template
+        mentioned = expressions.variables_of(found)
+        visible = {name: value for name, value in self._names(names).items() if name in mentioned}
+        message = Evaluation(template=template, data=data, names=visible)
+        step = self._step(f"{at}/{part}")
         try:
-            return expressions.evaluate(expression, data, self._names(names))
-        except ExpressionFault as error:
-            raise standard_fault("expression", at, str(error)) from error
+            answer: Any = await self._run.request(step, EVALUATE, message, timeout=WAIT_S)
+        except StageFailedError as error:
+            raise standard_fault("expression", at, _why(error, found)) from error
+        return answer["value"]
 
-    def _render(self, value: Any, data: Any, at: str, names: Names) -> Any:
-        try:
-            return expressions.render(value, data, self._names(names))
-        except ExpressionFault as error:
-            raise standard_fault("expression", at, str(error)) from error
 
-    def _truth(self, expression: str, data: Any, at: str, names: Names) -> bool:
-        return self._evaluate(expression, data, at, names) not in (False, None)
+def _why(error: StageFailedError, found: Sequence[str]) -> str:
+    """Return why expressions have no value, in the same words when the run is resumed."""
+    cause = error.__cause__ or error
+    said = str(cause)
+    why = said.partition(f"'{EVALUATE}': ")[2] or said
+    # The code is that of the cause's own cause until the failure is read from the journal.
+    if EXPRESSION_FAILED in (getattr(each, "code", "") for each in (cause, cause.__cause__)):
+        return why
+    # An ended process can't say which of the expressions it was, so that all are named.
+    ended = next((each for signal, each in _ENDED.items() if signal in why), why)
+    return f"{expressions.title(*found)}: {ended}"
 
 
 def _delay(policy: Any, retries: int, document: Mapping[str, Any]) -> float | None:

@@ -10,9 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from qtforge_sample_openworkflow.definition import OpenWorkflow, check_document, read_document
+from qtforge_sample_openworkflow.evaluation import EVALUATE, Evaluation, evaluate
 from qtforge_sample_openworkflow.execution import Execution
 from qtforge_sample_openworkflow.faults import Fault, FaultedError
-from qtforge_sdk import DefinitionChecker, Orchestrator, Plugin, Run, hookimpl
+from qtforge_sdk import DefinitionChecker, Orchestrator, Plugin, Run, hookimpl, operation
 
 __all__ = ["OpenWorkflowConfig", "OpenWorkflowOrchestrator", "OpenWorkflows", "definition_of"]
 
@@ -65,6 +66,11 @@ class OpenWorkflows(Plugin):
 
     Config = OpenWorkflowConfig
     config: OpenWorkflowConfig
+
+    @operation(EVALUATE, execution="process", example={"template": "${ .n + 1 }", "data": {"n": 1}})
+    def evaluate(self, request: Evaluation) -> dict[str, Any]:
+        """Evaluate the expressions of a template, as ``value``."""
+        return {"value": evaluate(request)}
 
     @hookimpl
     def qtforge_orchestrators(self) -> Iterable[type]:
