@@ -15,6 +15,10 @@ __all__ = ["JsonFormatter", "LogFormat", "TextFormatter", "log_to_stderr"]
 LogFormat = Literal["text", "json"]
 _QUIET: Final = "warning: %(message)s"
 _LOUD: Final = "%(levelname)s %(name)s: %(message)s"
+_LIBRARIES: Final = (  # whose details help only their own authors
+    "PIL", "asyncio", "charset_normalizer", "httpcore", "httpx", "pypdfium2", "stevedore",
+    "urllib3", "watchfiles",
+)  # fmt: skip
 
 
 class TextFormatter(logging.Formatter):
@@ -70,12 +74,15 @@ class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def log_to_stderr(log_format: LogFormat, *, debug: bool) -> None:
-    """Log to standard error: warnings and errors, or everything with ``debug``."""
+    """Log to standard error: warnings and errors, or with ``debug`` all but libraries' details."""
     handler = _StderrHandler(sys.stderr)
     text = TextFormatter(_LOUD if debug else _QUIET)
     # The loggers of plugins may log more than is printed, since it is kept with their runs.
     handler.setLevel(logging.DEBUG if debug else logging.WARNING)
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
-    if not debug:  # what fails in an expression is raised as well, and shown then
+    if debug:
+        for name in _LIBRARIES:
+            logging.getLogger(name).setLevel(logging.INFO)
+    else:  # what fails in an expression is raised as well, and shown then
         logging.getLogger("cel").setLevel(logging.ERROR)

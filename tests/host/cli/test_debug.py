@@ -50,3 +50,5 @@ def test_the_traceback_of_a_failed_workflow_is_shown_with_debug_alone(
     assert "a fault of the plugin" in done.stdout
     assert ("Traceback" in done.stderr) is debug
     assert ("in deep" in done.stderr) is debug
+    details = [line for line in done.stderr.splitlines() if line.startswith("DEBUG ")]
+    assert [line for line in details if not line.startswith("DEBUG qtforge.")] == []
