@@ -86,7 +86,7 @@ def _check_regular(document: Document, mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise OperationError(
             "document.is_folder", f"{document.path} is a folder", "a document is one file",
-            "name a file in it",
+            f"name the files in it; a shell does with {os.path.join(document.path or '', '*')}",
         )  # fmt: skip
     if not stat.S_ISREG(mode):
         raise OperationError(

@@ -48,7 +48,9 @@ def test_a_document_that_names_no_file_is_not_found(path: str | None) -> None:
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    assert refusal(at(tmp_path)).code == "document.is_folder"
+    refused = refusal(at(tmp_path))
+    assert refused.code == "document.is_folder"
+    assert f"{tmp_path}/*" in refused.fix
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ from qtforge_builtin_plugins.documents.formats.errors import damage_as_error
 from qtforge_builtin_plugins.documents.formats.html import (
     declared_encoding,
     find_headings_in,
+    find_tables_in,
     to_text,
 )
 from qtforge_builtin_plugins.documents.formats.packages import Package
 from qtforge_builtin_plugins.documents.formats.plain import decode
 from qtforge_sdk import OperationError
+from qtforge_sdk.messages import Table
 
 __all__ = ["extract"]
 
@@ -26,7 +28,7 @@ _RIGHTS: Final = ("META-INF/rights.xml", "META-INF/license.lcpl")
 
 
 def extract(source: Source) -> Extracted:
-    """Return the text of the book's spine, its headings, title, author and date.
+    """Return the text of the book's spine, its headings, tables, title, author and date.
 
     Raises:
         OperationError: ``document.encrypted`` for a book with digital rights management,
@@ -50,6 +52,7 @@ def extract(source: Source) -> Extracted:
         }
         texts: list[str] = []
         headings: list[tuple[int, str]] = []
+        tables: list[Table] = []
         missing = []
         chapters = [
             unquote(hrefs.get(chapter.get("idref"), "").partition("#")[0])
@@ -63,6 +66,7 @@ def extract(source: Source) -> Extracted:
             page = LexborHTMLParser(decode(data, declared_encoding(data), source.name).text)
             texts.append(to_text(page))
             headings += find_headings_in(page)
+            tables += find_tables_in(page)
         title, author, created = (
             (book.findtext(f".//{_DC}{each}") or "").strip() or None
             for each in ("title", "creator", "date")
@@ -73,5 +77,6 @@ def extract(source: Source) -> Extracted:
         author=author,
         created=created,
         headings=headings,
+        tables=tables,
         warnings={"parts_missing": f"not in it: {', '.join(missing)}"} if missing else {},
     )

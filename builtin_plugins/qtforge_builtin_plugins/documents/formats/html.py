@@ -12,7 +12,14 @@ from qtforge_builtin_plugins.documents.formats import Extracted, Source
 from qtforge_builtin_plugins.documents.formats.plain import decode
 from qtforge_sdk.messages import Table
 
-__all__ = ["declared_encoding", "extract", "find_headings", "find_headings_in", "to_text"]
+__all__ = [
+    "declared_encoding",
+    "extract",
+    "find_headings",
+    "find_headings_in",
+    "find_tables_in",
+    "to_text",
+]
 
 _HIDDEN: Final = frozenset({"head", "script", "style", "noscript", "template", "svg", "iframe"})
 _BLOCKS: Final = frozenset(
@@ -64,7 +71,7 @@ def extract(source: Source) -> Extracted:
         encoding=decoded.encoding,
         warnings=decoded.warnings,
         headings=find_headings_in(tree),
-        tables=_tables(tree),
+        tables=find_tables_in(tree),
     )
 
 
@@ -88,7 +95,7 @@ def find_headings_in(tree: LexborHTMLParser) -> list[tuple[int, str]]:
     return found
 
 
-def _tables(tree: LexborHTMLParser) -> list[Table]:
+def find_tables_in(tree: LexborHTMLParser) -> list[Table]:
     """Return the tables that have no table within them, as those that lay out a page have."""
     found = []
     left_out = _hidden(tree) | _outer_tables(tree)

@@ -33,6 +33,15 @@ def test_chapters_are_read_in_the_order_of_reading(parse: Any, make_zip: Make) -
     assert (response.metadata.title, response.metadata.author) == ("The book", "Ann")
 
 
+def test_the_tables_of_all_chapters_are_kept(parse: Any, make_zip: Make) -> None:
+    tables: dict[str, str | bytes] = {
+        f"OEBPS/{chapter}.xhtml": f"<table><tr><td>{chapter}</td><td>1</td></tr></table>"
+        for chapter in ("text/a b", "b")
+    }
+    response = parse(make_zip(book() | tables))
+    assert [each.rows for each in response.tables] == [(("b", "1"),), (("text/a b", "1"),)]
+
+
 def test_a_missing_chapter_is_said(parse: Any, make_zip: Make) -> None:
     parts = book()
     del parts["OEBPS/b.xhtml"]
