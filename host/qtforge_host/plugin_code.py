@@ -18,6 +18,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 import qtforge_sdk
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.records import MOST_TRACEBACK
@@ -99,7 +101,7 @@ class PluginCodeError(QtForgeError):
         self.place = place
 
 
-class ErrorDescription(NamedTuple):
+class ErrorDescription(msgspec.Struct, frozen=True):
     """What an exception of plugin code says, as text that can be stored and shown.
 
     Attributes:

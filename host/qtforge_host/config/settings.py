@@ -53,10 +53,11 @@ _XDG: Final = {
 _LEAST_MEMORY_BYTES: Final = 64 << 20  # the interpreter and a plugin take 30 MiB
 _MOST_MEMORY_BYTES: Final = 1 << 50
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
-_BUS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*://.+", re.DOTALL)
-_FILES: Final = re.compile(
-    r"file:///[^?#\s]+|(?:s3|gs|az|abfss?)://(?:[^/?#\[\]\s]+@)?[A-Za-z0-9][\w.-]*(?:[/?][^#\s]*)?",
-    re.ASCII,
+# Compiled when they are first used, which most commands never do.
+_BUS: Final = r"[A-Za-z0-9][A-Za-z0-9._+-]*://.+"
+_FILES: Final = (
+    r"file:///[^?#\s]+"
+    r"|(?:s3|gs|az|abfss?)://(?:[^/?#\[\]\s]+@)?[A-Za-z0-9][\w.-]*(?:[/?][^#\s]*)?"
 )
 _LONGEST_NAME: Final = 200  # characters of a schedule's name
 _JOURNAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(?P<address>://.*)?", re.DOTALL)
@@ -331,7 +332,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ConfigError: It is no address; the text does not repeat it, as it may contain a secret.
         """
         changed = msgspec.structs.replace(self, bus=bus, bus_option=option)
-        if bus and (_BUS.fullmatch(bus) is None or not bus.isprintable()):
+        if bus and (re.fullmatch(_BUS, bus, re.DOTALL) is None or not bus.isprintable()):
             raise ConfigError(
                 changed.bus_source,
                 "it is not the address of a bus",
@@ -576,7 +577,7 @@ def _seconds(duration: Duration, path: Path, key: str) -> float:
 
 
 def _files(url: str, path: Path) -> str:
-    if url and not (_FILES.fullmatch(url) and _is_readable(url)):
+    if url and not (re.fullmatch(_FILES, url, re.ASCII) and _is_readable(url)):
         raise ConfigError(
             f"{path}: host.files",
             "it is not the address of a folder or an object store",

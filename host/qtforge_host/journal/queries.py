@@ -6,7 +6,7 @@ import datetime
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -151,7 +151,7 @@ _POOLS: Final = """SELECT pool, sum(status = 'queued'),
 _NEXT_DUE: Final = "SELECT due FROM timers WHERE due > ? ORDER BY due LIMIT 1"
 
 
-class Wish(NamedTuple):
+class Wish(msgspec.Struct, frozen=True):
     """Which runs are taken; see `Journal.take`.
 
     Attributes:

@@ -25,10 +25,8 @@ from qtforge_host.journal.database import (
     prepare,
 )
 from qtforge_host.journal.group import GroupCommit
-from qtforge_host.journal.inspection import inspect, read_statistics
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import Queries, Wish
-from qtforge_host.journal.repairing import repair
 from qtforge_host.journal.secret_files import SecretFiles
 from qtforge_host.journal.storage_errors import (
     STORAGE_ERRORS,
@@ -496,11 +494,15 @@ class SqliteJournal:
 
     async def check(self) -> Sequence[Damage]:
         """Return all damage; see `Journal`."""
+        from qtforge_host.journal.inspection import inspect  # of few commands, as the two below
+
         parts = self._parts()
         return await self._read(lambda _: inspect(parts.connection, self._blobs))
 
     async def repair(self) -> Sequence[Repair]:
         """Make again what does not fit the records; see `Journal`."""
+        from qtforge_host.journal.repairing import repair
+
         done: Sequence[Repair] = await self._write(repair())
         return done
 
@@ -543,6 +545,8 @@ class SqliteJournal:
         return connect_read_only(self._path)
 
     def _statistics(self) -> JournalStatistics:
+        from qtforge_host.journal.inspection import read_statistics
+
         # A connection and a thread of its own: other reads need not wait for this long one.
         read_only = self._parts().writer is None
         with contextlib.closing(

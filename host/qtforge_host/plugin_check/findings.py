@@ -41,8 +41,9 @@ _FIXES: Final = {
 """What an author does about a state; the status says what a user does."""
 UNUSABLE: Final = frozenset({*_FIXES, "plugin.check_died", "plugin.invalid_config"})
 """The codes of errors with which the host would not use the plugin at all."""
-_MISSING: Final = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
-_PLACE: Final = re.compile(r" ?\((?:at )?(?P<file>[^()]+):(?P<line>\d+)\)")
+# Compiled when they are first used, which most commands never do.
+_MISSING: Final = r"ModuleNotFoundError: No module named '([^']+)'"
+_PLACE: Final = r" ?\((?:at )?(?P<file>[^()]+):(?P<line>\d+)\)"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +98,7 @@ def split_place(text: str) -> tuple[str, str, int | None]:
     >>> split_place("its start raised OSError: gone (/a/b.py:7)")
     ('its start raised OSError: gone', '/a/b.py', 7)
     """
-    found = _PLACE.search(text)
+    found = re.search(_PLACE, text)
     if found is None:
         return text, "", None
     return text[: found.start()] + text[found.end() :], found["file"], int(found["line"])
@@ -113,7 +114,7 @@ def from_status(status: Status, fallback: tuple[Path | None, int | None] = (None
     what, file, line = split_place(clean_text(status.reason))
     if not file and fallback[0] is not None:
         file, line = str(fallback[0]), fallback[1]
-    missing = _MISSING.search(what)
+    missing = re.search(_MISSING, what)
     fix = _FIXES.get(status.code, status.fix)
     if missing is not None:
         fix = f"name what provides '{missing[1]}' in dependencies, or correct the import"

@@ -14,7 +14,8 @@ from qtforge_host.plugins.registry import Entry, Registry
 
 __all__ = ["AbsentTopics"]
 
-_DECLARED: Final = re.compile(rb"\boperation\s*\(\s*[\"']([\w.-]{1,200})[\"']")
+# Compiled when it is first used, which most commands never do.
+_DECLARED: Final = rb"\boperation\s*\(\s*[\"']([\w.-]{1,200})[\"']"
 _MOST_FILES: Final = 500  # of one plugin
 _MOST_BYTES: Final = 1 << 20
 
@@ -58,7 +59,7 @@ def _declared_by(candidate: Candidate) -> Iterator[str]:
             text = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
         except OSError:
             continue
-        for found in _DECLARED.findall(text):
+        for found in re.findall(_DECLARED, text):
             yield found.decode(errors="replace")
 
 

@@ -41,7 +41,8 @@ _MOST_BYTES: Final = 64 << 20
 # A file that was changed so shortly before may be changed again without another time.
 _SETTLED_NS: Final = 2_000_000_000
 # There may be hundreds of distributions: no more files of each are looked at than tell a change.
-_DIST_INFO: Final = ("", "/METADATA", "/RECORD", "/entry_points.txt")
+# RECORD counts only where a distribution is there twice, of which nothing is kept.
+_DIST_INFO: Final = ("", "/METADATA", "/entry_points.txt")
 _EGG_INFO: Final = ("", "/PKG-INFO", "/requires.txt", "/entry_points.txt")
 _NO_FILE: Final = (0, 0, 0, 0)
 
@@ -278,7 +279,9 @@ class FoundCache:
             suffix = name[-9:].lower()
             if not suffix.endswith(("dist-info", "egg-info")):
                 continue
-            stem = _SEPARATORS.sub("-", name.partition("-")[0]).lower()
+            stem = name.partition("-")[0].lower()
+            if not stem.isalnum():
+                stem = _SEPARATORS.sub("-", stem)
             if stem in found:  # which of them counts depends on their modules
                 raise _DoubtError
             found.add(stem)

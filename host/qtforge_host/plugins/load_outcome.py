@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from qtforge_host.plugin_code import clean_text
 from qtforge_host.plugins.candidates import Candidate, Status
 from qtforge_host.plugins.declarations import Declarations
@@ -34,7 +36,7 @@ class Loaded(NamedTuple):
     declarations: Declarations
 
 
-class LoadOutcome(NamedTuple):
+class LoadOutcome(msgspec.Struct, frozen=True):
     """The result of loading several candidates.
 
     Attributes:

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -268,7 +268,7 @@ class Wiring:
         return self._workers[key]
 
 
-class ContributedCommand(NamedTuple):
+class ContributedCommand(msgspec.Struct, frozen=True):
     """A click command of a plugin.
 
     Attributes:

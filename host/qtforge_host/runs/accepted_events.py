@@ -15,12 +15,10 @@ if TYPE_CHECKING:  # heavy, and most runs are shown without their workflow
 
 __all__ = ["Offer", "accepted_events", "example_data", "offers_of"]
 
-_EQUALS: Final = re.compile(
-    r"""\bevent\.data\.(\w+(?:\.\w+)*)\s*==\s*
-    ('[^'\\]*'|"[^"\\]*"|-?\d+(?:\.\d+)?|true\b|false\b)(?!\s*[-+*/%.\w])""",
-    re.X,
-)
-_TEXT: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+# Compiled when they are first used, which most commands never do.
+_EQUALS: Final = r"""\bevent\.data\.(\w+(?:\.\w+)*)\s*==\s*
+    ('[^'\\]*'|"[^"\\]*"|-?\d+(?:\.\d+)?|true\b|false\b)(?!\s*[-+*/%.\w])"""
+_TEXT: Final = r"'[^']*'|\"[^\"]*\""
 _CHOICES: Final = ("||", "?", "!")
 
 
@@ -68,10 +66,10 @@ def example_data(condition: str) -> dict[str, Any]:
     >>> example_data("event.data.action == 'a' || event.data.action == 'b'")
     {}
     """
-    if any(sign in _TEXT.sub("", condition).replace("!=", "") for sign in _CHOICES):
+    if any(sign in re.sub(_TEXT, "", condition).replace("!=", "") for sign in _CHOICES):
         return {}
     data: dict[str, Any] = {}
-    for path, literal in _EQUALS.findall(condition):
+    for path, literal in re.findall(_EQUALS, condition, re.X):
         *outer, last = path.split(".")
         table = data
         for key in outer:

@@ -31,8 +31,9 @@ __all__ = [
 ]
 
 _MOST_PRIORITY: Final = 100
-_BREAKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
+# Compiled when they are first used, which most commands never do.
+_BREAKS: Final = r"[\s\x00-\x1f\x7f-\x9f]+"
+_SURROGATES: Final = r"[\ud800-\udfff]"
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +77,7 @@ def document_name(given: Any) -> str:
 
 def default_title(given: Any) -> str:
     """Return the title of a run whose definition has none."""
-    return _line(_SURROGATES.sub("\N{REPLACEMENT CHARACTER}", document_name(given)))
+    return _line(re.sub(_SURROGATES, "\N{REPLACEMENT CHARACTER}", document_name(given)))
 
 
 def evaluate_keys(
@@ -196,12 +197,12 @@ def _text(workflow: str, path: str, value: Any, most: int | None) -> str:
     if most is not None and len(found) > most:
         why = f"it has {len(found):,} characters, and may have {most:,}"
         raise RunKeysError(workflow, path, f"{found[:40]}…", why)
-    if _SURROGATES.search(found) is not None:
+    if re.search(_SURROGATES, found) is not None:
         raise RunKeysError(workflow, path, ascii(found[:40]), "it is no text that can be stored")
     return found
 
 
 def _line(text: str) -> str:
     """Return a title in one line that is not too long."""
-    line = _BREAKS.sub(" ", text).strip()
+    line = re.sub(_BREAKS, " ", text).strip()
     return line if len(line) <= MOST_TITLE else f"{line[: MOST_TITLE - 1]}…"

@@ -6,7 +6,9 @@ import datetime
 import logging
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from qtforge_host.bus.message_bus import MessageBus
 from qtforge_host.expressions.compiler import Expressions
@@ -28,7 +30,7 @@ _LOG = logging.getLogger("qtforge.runs")
 _REMEMBERED_TOPICS: Final = 4096
 
 
-class _Bound(NamedTuple):
+class _Bound(msgspec.Struct, frozen=True):
     """A trigger of a workflow; its number distinguishes it from the workflow's others."""
 
     workflow: Workflow

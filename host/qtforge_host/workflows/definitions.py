@@ -28,7 +28,8 @@ __all__ = [
 
 D = TypeVar("D", bound=Definition)
 
-_HEADER: Final = re.compile(r"\s*\[\[?([\w.\s\"'-]+)\]\]?\s*(?:#.*)?$")
+# Compiled when it is first used, which most commands never do.
+_HEADER: Final = r"\s*\[\[?([\w.\s\"'-]+)\]\]?\s*(?:#.*)?$"
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +81,7 @@ def line_of(text: str, path: str) -> int | None:
     """
     words = re.findall(r"([\w-]+)(?:\[(\d+)\])?", path)
     lines = text.splitlines()
-    headers = [(at, _header(line)) for at, line in enumerate(lines) if _HEADER.match(line)]
+    headers = [(at, _header(line)) for at, line in enumerate(lines) if re.match(_HEADER, line)]
     start, end, table = 0, len(lines), ""
     found: int | None = None
     for name, index in words:
@@ -105,7 +106,7 @@ def line_of(text: str, path: str) -> int | None:
 
 def _header(line: str) -> str:
     """Return the name in the header of a table, without quotes and spaces."""
-    name = _HEADER.match(line)
+    name = re.match(_HEADER, line)
     return "" if name is None else re.sub(r"[\s\"']", "", name[1])
 
 

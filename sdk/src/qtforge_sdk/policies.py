@@ -37,7 +37,8 @@ __all__ = [
 Rate = str
 """How many requests in which time, as text: ``10/s``, ``300/m``, ``1000/h`` or ``5/30s``."""
 
-_RATE: Final = re.compile(r"(\d{1,9})\s*/\s*(\S.*)", re.ASCII)
+# Compiled when it is first used, which most commands never do.
+_RATE: Final = r"(\d{1,9})\s*/\s*(\S.*)"
 
 
 class ParsedRate(msgspec.Struct, frozen=True):
@@ -61,7 +62,7 @@ def parse_rate(text: Rate) -> ParsedRate:
     >>> parse_rate("300/m"), parse_rate("5/30s")
     (ParsedRate(count=300, period_s=60.0), ParsedRate(count=5, period_s=30.0))
     """
-    match = _RATE.fullmatch(text.strip())
+    match = re.fullmatch(_RATE, text.strip(), re.ASCII)
     try:
         if match is None or int(match[1]) == 0:
             raise ValueError

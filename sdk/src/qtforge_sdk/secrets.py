@@ -17,7 +17,8 @@ from qtforge_sdk.errors import OperationError
 
 __all__ = ["LEAST_REPLACED", "Secrets"]
 
-_PLACEHOLDER: Final = re.compile(r"\$\{\s*secret\.([A-Za-z_]\w*)\s*\}")
+# Compiled when it is first used, which most commands never do.
+_PLACEHOLDER: Final = r"\$\{\s*secret\.([A-Za-z_]\w*)\s*\}"
 _HIDDEN: Final = "***"
 _LEAST_BASE64: Final = 6  # shorter pieces would stand in innocent texts too
 _LENIENT: Final = "surrogatepass"  # a value may have come from a text that is not UTF-8
@@ -65,7 +66,7 @@ class Secrets:
         if isinstance(value, str):
             if "secret." not in value:
                 return value
-            return _PLACEHOLDER.sub(lambda match: encode(self._value_of(match[1])), value)
+            return re.sub(_PLACEHOLDER, lambda match: encode(self._value_of(match[1])), value)
         if isinstance(value, Mapping):
             return {key: self.reveal(each, encode=encode) for key, each in value.items()}
         if isinstance(value, list | tuple):

@@ -126,6 +126,8 @@ def test_what_shows_runs_imports_nothing_that_finds_checks_or_executes_something
         "qtforge_host.app",
         "qtforge_host.bus.message_bus",
         "qtforge_host.expressions",
+        "qtforge_host.journal.inspection",
+        "qtforge_host.journal.repairing",
         "qtforge_host.plugins.declarations",
         "qtforge_host.plugins.discovery",
         "qtforge_host.plugins.loading",

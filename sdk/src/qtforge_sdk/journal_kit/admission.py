@@ -16,7 +16,8 @@ __all__ = ["MOST_READ", "changed_tags", "check_tags", "place_message", "plan", "
 MOST_READ: Final = 10_000
 """The most queued runs of one concurrency key that a store reads for `plan`, the first ones."""
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# Compiled when it is first used, which most commands never do.
+_CONTROL: Final = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 
 
 def plan(
@@ -95,7 +96,7 @@ def check_tags(tags: Mapping[str, str | None]) -> None:
         if not 0 < len(value) <= MOST_TAG_VALUE:
             why = f"it has {len(value)} characters, and may have 1 to {MOST_TAG_VALUE}"
             raise TagsInvalidError(what, why, "give a shorter one" if value else "give a value")
-        if _CONTROL.search(value) is not None:
+        if re.search(_CONTROL, value) is not None:
             raise TagsInvalidError(what, "it has control characters", "leave them out")
 
 

@@ -67,7 +67,8 @@ __all__ = [
 _MOSTLY: Final = frozenset((StepStarted, StepSucceeded))  # no effect on the row
 _STARTED_BY: Final = frozenset(get_args(StartedKind))
 _MOST_NAME: Final = 200  # characters of what started a run, or how it failed, in its row
-_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+# Compiled when it is first used, which most commands never do.
+_UNSTORABLE: Final = "[\0\ud800-\udfff]"
 _ANSWERS: Final = (RunAmended, AmendmentRefused, RunPaused, RunCancelRequested)
 
 
@@ -304,7 +305,7 @@ def error_columns(record: Record) -> tuple[str | None, str | None]:
 
 def _column_text(text: str) -> str:
     """Return a text of a record as every database can store it."""
-    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text[:_MOST_NAME])
+    return re.sub(_UNSTORABLE, "\N{REPLACEMENT CHARACTER}", text[:_MOST_NAME])
 
 
 def run_row(records: list[Record], owner: str | None, epoch: int) -> RunRow:
