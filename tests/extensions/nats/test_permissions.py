@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from tests.extensions.nats.nodes import Node, until
 from tests.servers.nats import Nats, NatsUnavailable, running_nats
 
-from qtforge_nats.connection import Connection
+from qtforge_nats.connection import Connection, connection_fix
 from qtforge_sdk.errors import BusUnavailableError, NodeGoneError, RequestTimeoutError
 from qtforge_sdk.transport import NodeHandler
 
@@ -93,6 +93,15 @@ def test_who_is_not_known_is_not_let_in(server: Nats) -> None:
             await node.transport.close()
 
     asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_connection_that_the_server_cuts_may_be_that_of_an_unknown_user() -> None:
+    # It closes the connection, and what it said before is lost when this side writes meanwhile.
+    for said in ("[Errno 104] Connection reset by peer", "[Errno 32] Broken pipe"):
+        assert "user and password" in connection_fix(said)
+    assert connection_fix("[Errno 111] Connect call failed") == (
+        "start the server, or correct [host] bus"
+    )
 
 
 def test_a_connection_is_encrypted_where_the_address_says_so(tmp_path: Path) -> None:

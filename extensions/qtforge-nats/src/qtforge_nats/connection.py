@@ -10,11 +10,16 @@ from nats.aio.client import Client
 __all__ = ["Connection", "connection_fix"]
 
 _IDENTITY: Final = "check the user and password, the token or the nkey of the address"
+_CUT_OFF: Final = f"see that the server stays up and lets this host in: {_IDENTITY}"
 # What servers and OpenSSL say, in lower case, and what to do about it.
 _FIXES: Final = (
     ("authorization", _IDENTITY),
     ("authentication", _IDENTITY),
     ("does not require tls", "give the server a tls section without allow_non_tls"),
+    # A server closes the connection of those whom it does not know, and what it says about it is
+    # lost when this side writes meanwhile.
+    ("connection reset", _CUT_OFF),
+    ("broken pipe", _CUT_OFF),
     ("certificate", "check tls_ca, tls_cert, tls_key and tls_hostname of the address"),
 )
 
