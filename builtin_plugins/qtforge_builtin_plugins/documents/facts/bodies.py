@@ -139,11 +139,14 @@ def find_bodies(
     estates = _beginnings(words.get("estates", ()))
     whole = _beginnings([*words.get("whole", ()), *words.get("estates", ())])
     numbered = _beginnings(words.get("numbered", ()))
+    general = _beginnings(words.get("general", ()))
     for pattern in _patterns(language):
         for match in pattern.finditer(text, 0, len(text) if end is None else end):
             name = match["name"]
             kind, _, rest = name.partition(" ")
             folded = fold(name)
+            if folded.startswith(general):
+                continue  # All Council services: any of them
             if language in _KIND_APART and kind.islower() and not folded.startswith(whole):
                 quoted = _QUOTED_REST.fullmatch(rest)
                 if quoted:

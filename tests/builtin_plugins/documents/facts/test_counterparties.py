@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from qtforge_builtin_plugins.documents.facts.bodies import find_bodies
 from qtforge_builtin_plugins.documents.facts.businesses import find_businesses
 from qtforge_builtin_plugins.documents.facts.labels import load_labels
 from qtforge_builtin_plugins.documents.facts.page import Page
@@ -116,3 +117,21 @@ def test_a_street_before_its_number_is_no_name() -> None:
         "АО «Тёплый дом»\nпр-т Мира, д. 93, оф. 12\n190000, г. Санкт-Петербург\nИТОГ 59,60 руб.\n"
     )
     assert read(text, "ru") == ("АО «Тёплый дом»", None)
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("en", "Incoterm: DPU - Delivered At Place Unloaded"),
+        ("fr", "Conditions de livraison : Rendu Droits Acquittés"),
+        ("pl", "Warunki dostawy: Odbiór Własny"),
+    ],
+)
+def test_terms_of_delivery_above_an_address_are_no_customer(language: str, line: str) -> None:
+    text = f"Jansen Papier GmbH\n{line}\n215 Vine Street\nScranton PA 18503\nTotal 279.84\n"
+    assert read(text, language) == ("Jansen Papier GmbH", None)
+
+
+@pytest.mark.parametrize("beginning", ["All Harbour", "Any", "Each Town"])
+def test_any_body_of_a_kind_is_no_name(beginning: str) -> None:
+    assert not list(find_bodies(f"{beginning} Council may sell services to", "en"))
