@@ -21,6 +21,7 @@ from qtforge_sdk.clock import Alarm, Clock
 
 __all__ = [
     "CancelScope",
+    "CoroutineLeft",
     "DeadlineExceeded",
     "rest_of",
     "run_before",
@@ -36,6 +37,16 @@ _INSIST_S: Final = 1.0  # code that swallows its cancellation is cancelled again
 
 class DeadlineExceeded(Exception):
     """The deadline passed, and the coroutine has been cancelled."""
+
+
+class CoroutineLeft(asyncio.CancelledError):
+    """A coroutine was left, since it swallowed each cancellation of its task.
+
+    Attributes:
+        why: Whose code it is, for people; "" until its caller has set it.
+    """
+
+    why = ""
 
 
 class CancelScope:
@@ -72,7 +83,7 @@ class CancelScope:
     @property
     def is_cancelled(self) -> bool:
         """Whether the task was cancelled since the scope was made, by it or by others."""
-        return self.task.cancelling() > self._before
+        return self.times > 0
 
     def cancel(self) -> None:
         """Cancel the task."""
@@ -91,9 +102,17 @@ class CancelScope:
         """Cancel the task once so much time has passed on a clock; else as `cancel_at`."""
         self._handle = clock.call_later(seconds, self._expire)
 
+    @property
+    def times(self) -> int:
+        """How often the task was cancelled since the scope was made, by it or by others.
+
+        What code within it has taken back, as `asyncio.timeout` does, does not count.
+        """
+        return self.task.cancelling() - self._before
+
     def others(self) -> int:
         """Return how often others have cancelled the task since the scope was made."""
-        return self.task.cancelling() - self._before - self.count
+        return self.times - self.count
 
     def disarm(self) -> None:
         """Forget the deadline."""
@@ -158,7 +177,7 @@ class _Rest:
         if self._is_to_leave is not None and self._is_to_leave():
             with contextlib.suppress(RuntimeError):  # it swallows that as well
                 self._coroutine.close()
-            raise asyncio.CancelledError
+            raise CoroutineLeft
         return waits_again
 
     def close(self) -> None:
@@ -169,7 +188,8 @@ async def run_before(deadline: float | None, coroutine: Coroutine[Any, Any, Any]
     """Await a coroutine, and cancel it at the deadline.
 
     It is cancelled again every second, and left in the end where it swallows that each time:
-    else it would keep its caller for ever.
+    else it would keep its caller for ever. So it is before the deadline, where others cancel the
+    task as often, such as a run whose time is over.
 
     Args:
         deadline: On the loop's clock, in seconds; None for no deadline.
@@ -177,6 +197,7 @@ async def run_before(deadline: float | None, coroutine: Coroutine[Any, Any, Any]
 
     Raises:
         DeadlineExceeded: The coroutine had not ended by then.
+        CoroutineLeft: It has swallowed the cancellations of others.
     """
     try:
         first = coroutine.send(None)
@@ -198,13 +219,14 @@ async def rest_of(
 
     Raises:
         DeadlineExceeded: The coroutine had not ended by then.
+        CoroutineLeft: It has swallowed the cancellations of others.
     """
     if deadline is None:
         return await _Rest(coroutine, first)
     scope = CancelScope()
     scope.cancel_at(deadline)
     try:
-        result = await _Rest(coroutine, first, lambda: scope.count >= times)
+        result = await _Rest(coroutine, first, lambda: scope.times >= times)
     except asyncio.CancelledError:
         if scope.expired and scope.others() <= 0:
             raise DeadlineExceeded from None

@@ -55,13 +55,15 @@ class EndWatch:
     Attributes:
         limit_s: How long the loop may be blocked while the process is to end, in seconds; 2 s
             at least.
-        grace_s: How long after a signal it may be blocked for longer, in seconds.
+        grace_s: How long what is in progress may take after a signal, in seconds: until then the
+            loop may be blocked for longer, and after it for 2 s at most, unless a plugin stops.
+            None where nobody has said it.
         author_of: Given a top-level package, returns the plugin that it belongs to, or None.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.limit_s = _LIMIT_S
-        self.grace_s = 0.0
+        self.grace_s: float | None = None
         self.author_of: Callable[[str], Author | None] = installed_author
         self._loop: Final = loop
         self._handlers: Final[dict[int, Callable[[], object]]] = {}
@@ -149,6 +151,13 @@ class EndWatch:
     def _is_ending(self) -> bool:
         return self._depth > 0 or self._final_end is not None or bool(self._signals)
 
+    @property
+    def _longest_s(self) -> float:
+        """How long the loop may be blocked now, in seconds."""
+        if self.grace_s is None or self._depth > 0 or self._final_end is not None:
+            return max(self.limit_s, _LEAST_S)
+        return max(min(self.limit_s, self.grace_s), _LEAST_S)
+
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):  # then it is awake
             self._writing.send(_WAKE)
@@ -173,7 +182,7 @@ class EndWatch:
     def _receive(self, number: int) -> None:
         if number in _ENDING:
             # A second one ends the grace time at once, as in the loop.
-            grace_s = 0.0 if self._signals else self.grace_s
+            grace_s = 0.0 if self._signals else self.grace_s or 0.0
             self._grace_end = time.monotonic() + grace_s
             self._signals[number] = self._signals.get(number, 0) + 1
         handler = self._handlers.get(number)
@@ -193,7 +202,7 @@ class EndWatch:
             self._blocked_s += min(now - self._looked, 4 * _LOOK_S)
         self._looked = now
         is_late = self._final_end is not None and now > self._final_end
-        is_blocked = self._blocked_s > max(self.limit_s, _LEAST_S) and now > self._grace_end
+        is_blocked = self._blocked_s > self._longest_s and now > self._grace_end
         if is_late or is_blocked:
             seconds = _FINISH_S if is_late else self._blocked_s
             code = _CANCELLED if signal.SIGINT in self._signals else _FAILED
@@ -202,7 +211,7 @@ class EndWatch:
     def _arm(self) -> None:
         """Restart the timer in C."""
         grace_s = self._grace_end - time.monotonic()
-        left_s = max(self.limit_s, _LEAST_S, grace_s) + _LATER_S
+        left_s = max(self._longest_s, grace_s) + _LATER_S
         with self._timer:
             if self._is_ending:
                 faulthandler.dump_traceback_later(left_s, exit=True, file=_error_stream())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import time
 import types
 import typing
@@ -18,7 +19,7 @@ from qtforge_host.bus.message_errors import message_errors
 from qtforge_host.bus.processes import ProcessWorkers, WorkerDiedError, WorkerFailedError
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import QueueFull, WorkerThreads
-from qtforge_host.cancellation import DeadlineExceeded, rest_of, run_before
+from qtforge_host.cancellation import CoroutineLeft, DeadlineExceeded, rest_of, run_before
 from qtforge_host.loop_watch import LoopWatch
 from qtforge_host.plugin_code import (
     Author,
@@ -46,6 +47,7 @@ from qtforge_sdk.transport import Envelope
 
 __all__ = ["Handler", "Predicate", "failed"]
 
+_LOG: Final = logging.getLogger("qtforge.host")
 _AWAITABLES: Final = frozenset({CoroutineType, asyncio.Future, asyncio.Task})
 
 
@@ -198,6 +200,8 @@ class Handler:
             raise
         except BaseException as error:
             if is_interruption(error):
+                if isinstance(error, CoroutineLeft) and not error.why:
+                    error.why = self._left()
                 raise
             counters.errors += 1
             raise self.failure(error) from error
@@ -261,6 +265,12 @@ class Handler:
             what = f"its answer to '{self.topic}' is not of the type {expected}"
             fix = f"correct the answer, or the annotation, in {place_of_function(self.method)}"
             raise _InvalidAnswerError("plugin.invalid_answer", what, str(error), fix) from error
+
+    def _left(self) -> str:
+        why = f"{self.plugin} {self.version} swallows its cancellation in '{self.topic}'"
+        why = f"{why} ({place_of_function(self.method)})"
+        _LOG.warning("%s, and was left", why)
+        return why
 
     def late(self, envelope: Envelope, started: float) -> RequestTimeoutError:
         """Return the error for a call that exceeded its deadline.

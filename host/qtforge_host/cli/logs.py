@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import sys
+import warnings
 from typing import Final, Literal
 
 from qtforge_host.cli.terminal import clean_line, clean_lines
@@ -74,12 +75,30 @@ class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def log_to_stderr(log_format: LogFormat, *, debug: bool) -> None:
-    """Log to standard error: warnings and errors, or with ``debug`` all but libraries' details."""
+    """Log to standard error: warnings and errors, or with ``debug`` all but libraries' details.
+
+    Python's own warnings, such as that of a coroutine that was never awaited, have the same form.
+    """
     handler = _StderrHandler(sys.stderr)
-    text = TextFormatter(_LOUD if debug else _QUIET)
+    formatter: logging.Formatter = TextFormatter(_LOUD if debug else _QUIET)
     # The loggers of plugins may log more than is printed, since it is kept with their runs.
     handler.setLevel(logging.DEBUG if debug else logging.WARNING)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else text)
+    if log_format == "json":
+        formatter = JsonFormatter()
+    handler.setFormatter(formatter)
+
+    def format_warning(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        text = f"{category.__name__}: {message} ({filename}:{lineno})"
+        record = logging.LogRecord("py.warnings", logging.WARNING, "", 0, text, None, None)
+        return f"{formatter.format(record)}\n"
+
+    warnings.formatwarning = format_warning
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
     if debug:
         for name in _LIBRARIES:

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-from qtforge_host.cancellation import CancelScope
+from qtforge_host.cancellation import CancelScope, CoroutineLeft
 from qtforge_host.plugin_code import ControlSignal, is_interruption
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.state import RunState
@@ -51,7 +51,15 @@ class Rested(ControlSignal):
 
 
 class TimeOver(ControlSignal):
-    """Leaves the orchestrator of a run whose time limit has passed."""
+    """Leaves the orchestrator of a run whose time limit has passed.
+
+    Attributes:
+        why: Whose code did not end when it was cancelled, for people, or "".
+    """
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class Control:
@@ -452,9 +460,9 @@ class Control:
         scope.cancel_after(left_s, clock)
         try:
             yield
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if scope.expired and self.cancel_requested is None and scope.others() <= 0:
-                raise TimeOver from None
+                raise TimeOver(error.why if isinstance(error, CoroutineLeft) else "") from None
             raise
         else:
             if scope.expired:  # the run swallowed that, but its time was over all the same

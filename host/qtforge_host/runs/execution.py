@@ -196,10 +196,9 @@ class RunExecution:
                 self._control.waits.ending_by(until),
             ):
                 return await self._workflow.orchestrator.execute(self._run)
-        except TimeOver:
-            raise OperationError(
-                "run.timeout", f"the run did not end within {limit}", "", "give it a longer timeout"
-            ) from None
+        except TimeOver as over:
+            what, fix = f"the run did not end within {limit}", "give it a longer timeout"
+            raise OperationError("run.timeout", what, over.why, fix) from None
 
     async def _result(self, returned: Any) -> tuple[Any, str]:
         definition = self._run.definition

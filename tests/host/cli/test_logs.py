@@ -6,9 +6,12 @@ import asyncio
 import json
 import logging
 import sys
+import warnings
 from typing import Any
 
-from qtforge_host.cli.logs import JsonFormatter, TextFormatter
+import pytest
+
+from qtforge_host.cli.logs import JsonFormatter, TextFormatter, log_to_stderr
 from qtforge_host.runs.context import RUN, STEP
 
 PLUGIN = """
@@ -86,3 +89,16 @@ def test_what_a_plugin_logs_says_run_and_step_in_text(cli: Any, site: Any) -> No
     site.plugin("noisy", source=PLUGIN)
     said = cli("run", "noisy", "--json", path=site.root)
     assert f"warning: from the loop [{said.json['run_id']} loop]" in said.err
+
+
+def test_a_warning_of_python_has_the_form_of_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # put back at the end
+    given = ("coroutine 'ask' was never awaited", RuntimeWarning, "acme.py", 7, "ask()")
+    text = f"RuntimeWarning: {given[0]} (acme.py:7)"
+
+    log_to_stderr("text", debug=False)
+    assert warnings.formatwarning(*given) == f"warning: {text}\n"
+
+    log_to_stderr("json", debug=False)
+    found = json.loads(warnings.formatwarning(*given))
+    assert (found["level"], found["message"]) == ("warning", text)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from qtforge_host import cancellation
 from qtforge_host.journal.sqlite import SqliteJournal
-from qtforge_sdk import Compensation, Run
+from qtforge_sdk import Compensation, Plugin, Run, operation
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.records import CompensationSucceeded, Record, RunFinished, StepSucceeded
 
@@ -70,6 +71,44 @@ def test_a_run_whose_time_is_over_does_not_cancel_who_executes_it(play: Any) -> 
         await asyncio.wait_for(lab.desk.pending.wait(), 60)
         await lab.clock.advance(0.01)
         assert await going == ("failed", "run.timeout")
+
+    play(case)
+
+
+class Deaf(Plugin):
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.ended = False
+
+    @operation("deaf.stay")
+    async def stay(self, message: object) -> None:
+        self.begun.set()
+        while not self.ended:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_operation_that_swallows_its_cancellation_ends_soon_after_the_runs_time(
+    beside: bool, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancellation, "_INSIST_S", 0.01)
+
+    async def code(run: Run) -> None:
+        stay = run.request("one", "deaf.stay", {})
+        await (run.gather(stay, run.request("two", "do.ok", {})) if beside else stay)
+
+    async def case(lab: Any) -> None:
+        await lab.start()
+        deaf = await lab.add(Deaf(), "deaf", "1.0.0")
+        going = asyncio.ensure_future(lab.engine.execute(lab.script(code, timeout="10ms"), {}))
+        await asyncio.wait_for(deaf.begun.wait(), 60)
+        await lab.clock.advance(0.01)
+        state = await asyncio.wait_for(going, 20)  # before the step's own 30 s
+        assert state.error.code == "run.timeout"
+        assert "deaf 1.0.0 swallows its cancellation in 'deaf.stay'" in state.error.message
+        deaf.ended = True
 
     play(case)
 
