@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -255,6 +257,16 @@ def test_a_summary_is_made_of_the_texts_own_sentences(enrich: Any) -> None:
     assert "Heading" not in summary
     assert "|" not in summary
     assert len(summary) <= 600
+
+
+def test_facts_are_found_without_the_import_of_numpy() -> None:
+    modules = "amounts, contracts, dates, ibans, invoices, links, phones, summary"
+    code = (
+        f"from qtforge_builtin_plugins.documents.facts import {modules}\n"
+        "import sys\nprint('numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    assert done.stdout == b"False\n"
 
 
 def test_a_text_without_sentences_has_no_summary(enrich: Any) -> None:

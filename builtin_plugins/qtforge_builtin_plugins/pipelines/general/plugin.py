@@ -48,7 +48,7 @@ class GeneralPipeline(Plugin):
     @operation("document.summarize", execution="process", trylast=True)
     def summarize(self, request: SummarizeRequest) -> Summary:
         """Return the text's most central sentences, in its order."""
-        from qtforge_builtin_plugins.documents.facts import summary  # numpy takes 0.1 s
+        from qtforge_builtin_plugins.documents.facts import summary  # segtok takes 0.1 s
 
         return Summary(text=summary.summarize(request.parsed_content, request.sentences))
 
