@@ -13,7 +13,8 @@ import msgspec
 
 from qtforge_host.journal.log_memory import MemoryLogs
 from qtforge_sdk.journal import Journal
-from qtforge_sdk.journal_kit.encoding import from_us, to_us
+from qtforge_sdk.journal_kit.encoding import to_us
+from qtforge_sdk.journal_kit.log_rows import LogRow, log_row, stored_log
 from qtforge_sdk.run_logs import LOG_LEVELS, LogEntry, LogKeeper, LogQuery, StoredLog
 from qtforge_sdk.sqlite_store import Schema, SqliteStore
 
@@ -36,7 +37,7 @@ _SCHEMA: Final = Schema(
 )
 _ADD: Final = """INSERT INTO logs (run, at, level, logger, step, attempt, text)
     VALUES (?, ?, ?, ?, ?, ?, ?)"""
-_FIND: Final = """SELECT id, at, level, logger, step, attempt, text FROM logs
+_FIND: Final = """SELECT id, run, at, level, logger, step, attempt, text FROM logs
     WHERE run = :run AND id > :after AND level >= :level AND (:step IS NULL OR step = :step)
     ORDER BY id LIMIT :limit"""
 _SIZE: Final = "SELECT coalesce(sum(length(text)), 0) FROM logs WHERE run = ?"
@@ -67,11 +68,7 @@ class LogFile:
 
     async def add_logs(self, entries: Sequence[LogEntry]) -> None:
         """Add entries, in order."""
-        rows = [
-            (each.run_id, to_us(each.at), LOG_LEVELS.index(each.level), each.logger, each.step,
-             each.attempt, each.text)
-            for each in entries
-        ]  # fmt: skip
+        rows = list(map(log_row, entries))
 
         def add(connection: sqlite3.Connection) -> None:
             connection.executemany(_ADD, rows)
@@ -93,21 +90,7 @@ class LogFile:
         }
         nothing: list[Any] = []
         rows = await self._read(lambda each: each.execute(_FIND, given).fetchall(), nothing)
-        return [
-            StoredLog(
-                row[0],
-                LogEntry(
-                    run_id=query.run_id,
-                    at=from_us(row[1]),
-                    level=LOG_LEVELS[row[2]],
-                    logger=row[3],
-                    step=row[4],
-                    attempt=row[5],
-                    text=row[6],
-                ),
-            )
-            for row in rows
-        ]
+        return [stored_log(position, LogRow._make(row)) for position, *row in rows]
 
     async def log_size(self, run_id: str) -> int:
         """Return how many characters the texts of a run's entries have."""

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from qtforge_postgresql.session import Session
 from qtforge_postgresql.texts import is_storable
-from qtforge_sdk.journal_kit.encoding import from_us, to_us
+from qtforge_sdk.journal_kit.encoding import to_us
+from qtforge_sdk.journal_kit.log_rows import LogRow, log_row, stored_log
 from qtforge_sdk.run_logs import LOG_LEVELS, LogEntry, LogQuery, StoredLog
 
 __all__ = ["add_logs", "log_size", "logs", "prune_logs", "remove_logs"]
@@ -22,7 +23,7 @@ _ADD: Final = """INSERT INTO {s}.logs (run, at, level, logger, step, attempt, te
     SELECT run, at, level, logger, step, attempt, text FROM unnest(%b::text[], %b::bigint[],
         %b::smallint[], %b::text[], %b::text[], %b::int[], %b::text[]) WITH ORDINALITY
         AS given (run, at, level, logger, step, attempt, text, place) ORDER BY place"""
-_FIND: Final = """SELECT id, at, level, logger, step, attempt, text FROM {s}.logs
+_FIND: Final = """SELECT id, run, at, level, logger, step, attempt, text FROM {s}.logs
     WHERE run = %s AND id > %s AND level >= %s AND (%s::text IS NULL OR step = %s)
     ORDER BY id LIMIT %s"""
 _SIZE: Final = "SELECT coalesce(sum(length(text)), 0) FROM {s}.logs WHERE run = %s"
@@ -41,11 +42,10 @@ _USED: Final = f"""SELECT ((SELECT max(id) FROM {{s}}.logs) - (SELECT min(id) FR
 def add_logs(session: Session, entries: Sequence[LogEntry]) -> None:
     """Add entries, in order; those that PostgreSQL can't store are left out."""
     rows = [
-        (each.run_id, to_us(each.at), LOG_LEVELS.index(each.level), each.logger, each.step,
-         each.attempt, each.text)
+        log_row(each)
         for each in entries
         if all(map(is_storable, (each.run_id, each.logger, each.step, each.text)))
-    ]  # fmt: skip
+    ]
     if rows:
         with session.transaction():
             session.execute(_QUICK)
@@ -59,21 +59,7 @@ def logs(session: Session, query: LogQuery) -> list[StoredLog]:
     level = LOG_LEVELS.index(query.level)
     given = (query.run_id, query.after, level, query.step, query.step, query.limit)
     rows: list[Any] = session.rows(_FIND, given)
-    return [
-        StoredLog(
-            row[0],
-            LogEntry(
-                run_id=query.run_id,
-                at=from_us(row[1]),
-                level=LOG_LEVELS[row[2]],
-                logger=row[3],
-                step=row[4],
-                attempt=row[5],
-                text=row[6],
-            ),
-        )
-        for row in rows
-    ]
+    return [stored_log(position, LogRow._make(row)) for position, *row in rows]
 
 
 def log_size(session: Session, run_id: str) -> int:
