@@ -557,9 +557,11 @@ def _query(
     Raises:
         QueueInvalidError: ``needs`` is not ``NAME==VERSION``.
     """
-    from qtforge_host.api.nodes import needed_plugin
+    needed = None
+    if needs is not None:
+        from qtforge_host.api.nodes import needed_plugin  # few lists need it
 
-    needed = None if needs is None else needed_plugin(needs)
+        needed = needed_plugin(needs)
     return RunQuery(
         statuses=frozenset(statuses or (_UNFINISHED if needed else ())),
         workflow=workflow,

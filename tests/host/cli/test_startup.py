@@ -123,6 +123,7 @@ def test_what_shows_runs_imports_nothing_that_finds_checks_or_executes_something
     assert not tops(modules) & {"shutil", *SELDOM_NEEDED}
     assert not modules & {
         "importlib.metadata",
+        "qtforge_host.api.nodes",
         "qtforge_host.app",
         "qtforge_host.bus.message_bus",
         "qtforge_host.expressions",
