@@ -209,6 +209,21 @@ def test_what_is_no_document_is_said_so(kit: WorkflowKit, source: str, wanted: s
         kit.run("order")
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        "&a [" + "1," * 99 + "], &b [" + "*a," * 99 + "], &c [" + "*b," * 99 + "]",
+        "&a [ *a ]",
+    ],
+    ids=["many", "endless"],
+)
+def test_aliases_that_stand_for_too_much_are_a_problem(kit: WorkflowKit, values: str) -> None:
+    source = f"document: {{}}\ndo: [ {{ a: {{ set: {{ b: [ {values} ] }} }} }} ]"
+    kit.add(definition_of(source, "order"))
+    with pytest.raises(WorkflowInvalidError, match="with its aliases it has more than 100,000"):
+        kit.run("order")
+
+
 def test_a_list_that_is_none_faults_at_its_task(kit: WorkflowKit) -> None:
     kit.add(document("  - each: { for: { in: .n }, do: [ { a: { set: {} } } ] }"))
     run = kit.run("order", {"n": 3})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
@@ -28,6 +29,7 @@ _PROTOCOLS: Final = ("a2a", "asyncapi", "grpc", "mcp", "openapi")
 _ISO: Final = re.compile(
     r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?"
 )
+_LARGEST: Final = 100_000  # values of a document
 _UNITS: Final = ("days", "hours", "minutes", "seconds", "milliseconds")
 _DIRECTIVES: Final = ("continue", "end", "exit")
 
@@ -57,7 +59,20 @@ def read_document(source: str) -> dict[str, Any]:
         raise ValueError("it has no 'document'")
     if not isinstance(document.get("do"), list):
         raise ValueError("it has no list 'do'")
+    if _size(document, {}) > _LARGEST:
+        raise ValueError(f"with its aliases it has more than {_LARGEST:,} values")
     return document
+
+
+def _size(value: object, known: dict[int, float]) -> float:
+    """Return how many values there are where each alias counts as what it stands for."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf  # what holds itself
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(each, known) for each in parts)
+    return known[id(value)]
 
 
 def tasks_of(given: object) -> list[tuple[str, dict[str, Any]]]:
