@@ -230,6 +230,10 @@ def _add_from(archive: zipfile.ZipFile, name: str, source: IO[bytes]) -> _Entry:
     return _Entry(size, digest.hexdigest())
 
 
+def _invalid(why: str) -> ArchiveInvalidError:
+    return ArchiveInvalidError(why, kind="a backup", fix="restore another backup")
+
+
 def _unpack(path: Path, work: Path) -> BackupSummary:
     """Unpack a backup into an empty folder, and check every file of it."""
     try:
@@ -238,7 +242,7 @@ def _unpack(path: Path, work: Path) -> BackupSummary:
             for name, entry in manifest.files.items():
                 _extract(archive, name, entry, work)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
-        raise ArchiveInvalidError(f"it is not a backup, or is damaged: {error}") from error
+        raise _invalid(f"it is not a backup, or is damaged: {error}") from error
     with contextlib.closing(sqlite3.connect(work / _JOURNAL)) as copy:
         (runs,) = copy.execute("SELECT count(*) FROM runs").fetchone()
     size_bytes = sum(each.size_bytes for each in manifest.files.values())
@@ -249,18 +253,18 @@ def _manifest(archive: zipfile.ZipFile) -> _Manifest:
     try:
         found = decoded(msgspec.json.Decoder(_Manifest).decode, archive.read(_MANIFEST))
     except (KeyError, msgspec.MsgspecError) as error:
-        raise ArchiveInvalidError(f"it is not a backup: {error}") from error
+        raise _invalid(f"it is not a backup: {error}") from error
     if found.format > _FORMAT or found.journal_format > FORMAT_VERSION:
-        raise ArchiveInvalidError(
+        raise _invalid(
             f"it has format {found.format} with a journal of format {found.journal_format}, and"
             f" this version knows up to {_FORMAT} and {FORMAT_VERSION}"
         )
     if _JOURNAL not in found.files:
-        raise ArchiveInvalidError("there is no journal in it")
+        raise _invalid("there is no journal in it")
     for name in found.files:
         parts = PurePosixPath(name).parts
         if "\\" in name or ".." in parts or parts[:1] not in (("runs",), ("run-files",)):
-            raise ArchiveInvalidError(f"a file in it would be written elsewhere: {name!r}")
+            raise _invalid(f"a file in it would be written elsewhere: {name!r}")
     return found
 
 
@@ -271,7 +275,7 @@ def _extract(archive: zipfile.ZipFile, name: str, entry: _Entry, work: Path) -> 
     try:
         source = archive.open(name)
     except KeyError:
-        raise ArchiveInvalidError(f"a file of it is missing: {name!r}") from None
+        raise _invalid(f"a file of it is missing: {name!r}") from None
     with source, path.open("xb") as target:
         os.chmod(path, 0o600)
         for chunk in _chunks(source):
@@ -283,7 +287,7 @@ def _extract(archive: zipfile.ZipFile, name: str, entry: _Entry, work: Path) -> 
         target.flush()
         os.fsync(target.fileno())
     if size != entry.size_bytes or digest.hexdigest() != entry.sha256:
-        raise ArchiveInvalidError(f"the content of {name!r} is not what was written")
+        raise _invalid(f"the content of {name!r} is not what was written")
 
 
 def _refuse_used(state_dir: Path, *, replace: bool) -> None:

@@ -223,17 +223,21 @@ class RecordTooLargeError(RecordNotStorableError):
 
 
 class ArchiveInvalidError(RunError):
-    """An exported run can't be read; nothing was imported.
+    """An exported run, or a backup of all, can't be read; nothing was imported.
 
     Args:
         why: What is wrong with it.
+        kind: What was expected.
+        fix: What to do.
     """
 
     code = "run.archive_invalid"
     http_status = 422
 
-    def __init__(self, why: str, /) -> None:
-        super().__init__("this is not an exported run that can be read", why, "export it again")
+    def __init__(
+        self, why: str, /, *, kind: str = "an exported run", fix: str = "export it again"
+    ) -> None:
+        super().__init__(f"this is not {kind} that can be read", why, fix)
 
 
 class JournalDamagedError(StorageError):

@@ -180,7 +180,7 @@ def test_a_damaged_backup_is_refused_and_changes_nothing(
         manifest["files"]["run-files/../../outside"] = manifest["files"][rows]
         _rewritten(backup, bad, "manifest.json", json.dumps(manifest).encode())
     other = tmp_path / "other"
-    with pytest.raises(ArchiveInvalidError):
+    with pytest.raises(ArchiveInvalidError, match="this is not a backup that can be read"):
         restore(bad, other)
     assert not list(other.iterdir())
     assert not (tmp_path / "outside").exists()
