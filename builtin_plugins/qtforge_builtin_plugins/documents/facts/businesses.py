@@ -19,6 +19,7 @@ from qtforge_builtin_plugins.documents.facts.blocks import (
     find_blocks,
 )
 from qtforge_builtin_plugins.documents.facts.companies import (
+    CAMEL_WORD,
     FORMS,
     find_companies,
     has_form,
@@ -63,6 +64,7 @@ _PARTICLE: Final = re.compile(
 # What may be before "Ltd. Şti." on a line of its own.
 _FORM_PARTS: Final = frozenset({"", "tic", "ticaret", "sanvetic", "vetic", "sanayi", "san"})
 _MOST_ADDRESS: Final = 9  # lines below a customer's name that are about the customer
+_CAMEL: Final = re.compile(CAMEL_WORD)
 _BAND: Final = frozenset({"issuer", "customer"})
 _MOST_BAND: Final = 90
 _ONLY_FORM: Final = re.compile(FORMS)
@@ -682,9 +684,8 @@ def _name_in(page: Page, start: int, end: int, index: int) -> str | None:
             return None
         words = person[0].split()
         return " ".join(words[: 3 if _is_patronymic(words) else 2])
-    if first and first[0].isupper() and not first.endswith(":"):
-        return first
-    return None
+    is_name = first[:1].isupper() or _CAMEL.match(first) is not None
+    return first if is_name and not first.endswith(":") else None
 
 
 def _is_patronymic(words: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["FORMS", "find_companies", "has_form", "without_form", "without_partners"]
+__all__ = ["CAMEL_WORD", "FORMS", "find_companies", "has_form", "without_form", "without_partners"]
 
 # Longer forms come first. Each is a whole word, with the full stop that may follow it.
 FORMS: Final = (
@@ -52,8 +52,12 @@ _RUSSIAN: Final = (
     r"|ИП\s[А-ЯЁ][а-яё-]+(?:\s[А-ЯЁ][а-яё]+){1,2}|ИП\s[А-ЯЁ][а-яё-]+\s[А-ЯЁ]\.\s?[А-ЯЁ]\."
 )
 _CAPITAL: Final = r"[^\W\da-zß-öø-ÿа-яё_]"
+CAMEL_WORD: Final = r"(?!g?GmbH|mbH)[a-z]{1,8}[A-Z][\w'’-]+"
+"""The pattern of a name's word that begins with small letters before a capital: easyJet."""
+
 _WORD: Final = (
-    rf"(?:(?:[dDlL]['’])?{_CAPITAL}(?:\w{{0,3}}\.(?=[ \u00a0])|[\w'’-]*(?:\.[\w'’-]+)*)"
+    rf"(?:{CAMEL_WORD}"
+    rf"|(?:[dDlL]['’])?{_CAPITAL}(?:\w{{0,3}}\.(?=[ \u00a0])|[\w'’-]*(?:\.[\w'’-]+)*)"
     r"|\d[\w-]*(?:\.\d+)?|&|\+)"
 )
 _SMALL: Final = (
@@ -81,6 +85,11 @@ _RUSSIAN_FORM: Final = re.compile(
     r" ответственностью|(?:Публичное |Закрытое |Открытое )?[Аа]кционерное общество)\s?"
 )
 _SECTION_NUMBER: Final = re.compile(r"\d{1,2}(?:\.\d{1,2}){1,3}\.? ")
+# Words of the parties' clause in capitals, which are no beginning of a name: BETWEEN Acme Ltd.
+_BETWEEN: Final = re.compile(
+    r"(?:(?:BY|AND|BETWEEN|ENTRE|ET|ZWISCHEN|UND|TUSSEN|TRA|MELLEM|MELLAN|POMIĘDZY)[ \u00a0])+"
+    rf"(?={_WORD}[ \u00a0,])"
+)
 _DESCRIBED: Final = re.compile(r", [A-Z.]{2,8}$")
 _CAPITAL_OF: Final = re.compile(r" (?:au|à) capital")
 _REACH: Final = 80
@@ -130,6 +139,10 @@ def find_companies(text: str) -> Iterator[tuple[int, str]]:
         if section:  # 1.1 Acme Ltd
             start += section.end()
             name = name[section.end() :]
+        between = _BETWEEN.match(name) if match["form"] else None
+        if between:
+            start += between.end()
+            name = name[between.end() :]
         description = _DESCRIBED.search(name) if match["form"] else None
         if description and _CAPITAL_OF.match(text, match.end()):
             name = name[: description.start()]  # Acme, SAS au capital de 100 euros

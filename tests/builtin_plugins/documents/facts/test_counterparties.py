@@ -135,3 +135,9 @@ def test_terms_of_delivery_above_an_address_are_no_customer(language: str, line:
 @pytest.mark.parametrize("beginning", ["All Harbour", "Any", "Each Town"])
 def test_any_body_of_a_kind_is_no_name(beginning: str) -> None:
     assert not list(find_bodies(f"{beginning} Council may sell services to", "en"))
+
+
+@pytest.mark.parametrize("name", ["iVive Labs Limited", "eBell GmbH", "easyPaper"])
+def test_a_customers_name_may_begin_with_a_small_letter(name: str) -> None:
+    text = f"Acme Ltd\n2 Hill Road\nLeeds LS1 4DY\nBill to:\n{name}\n9 Sea Road\nTotal 9.00\n"
+    assert read(text) == ("Acme Ltd", name)

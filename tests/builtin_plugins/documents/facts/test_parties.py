@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from qtforge_builtin_plugins.documents.facts.companies import find_companies
 from qtforge_builtin_plugins.documents.facts.parties import find_parties
 
 PARTIES = {
@@ -21,6 +22,13 @@ PARTIES = {
         "M. Luc Garnier, né le 4 mai 1970, demeurant 2 rue Haute, 85000 La Roche.\n"
         "Article 1 - Objet\nLe local est prêté.\n",
         ["Les Voix du Marais", "Luc Garnier"],
+    ),
+    "names that begin with a small letter": (
+        "en",
+        "THIS AGREEMENT is made BETWEEN eBell Harbour Ltd of 4 High Street, Usk NP15 1AB"
+        ' (the "Supplier"); and\niRope plc, of 9 Mill Road, Bath BA2 3EJ (the "Client").\n'
+        "1. Term\n1.1 The Term is twelve months.\n",
+        ["eBell Harbour Ltd", "iRope plc"],
     ),
     "a second person named in one breath": (
         "en",
@@ -65,3 +73,19 @@ PARTIES = {
 def test_parties_are_those_that_agree(case: str) -> None:
     language, text, parties = PARTIES[case]
     assert sorted(find_parties(text, language)) == sorted(parties)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "BY AND BETWEEN Acme Harbour Ltd and",
+        "ENTRE Acme Harbour SARL et",
+        "ZWISCHEN Acme Harbour GmbH und",
+        "TUSSEN Acme Harbour B.V. en",
+        "POMIĘDZY Acme Harbour S.A. a",
+    ],
+)
+def test_a_word_in_capitals_before_a_party_is_no_part_of_its_name(text: str) -> None:
+    ((start, name),) = find_companies(text)
+    assert name.startswith("Acme Harbour ")
+    assert text[start:].startswith(name)
