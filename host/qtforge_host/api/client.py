@@ -96,6 +96,7 @@ _BEGIN_POLL_S: Final = 0.005
 _SETTLE_S: Final = 5.0  # in which the workflows that a run has started may end with a command
 _TURN_S: Final = 0.25  # between two looks whether a run gets its place
 _ALL: Final = 1_000_000
+_EXECUTED: Final = frozenset({"running", "waiting"})
 _IDLE: Final = RESTING | {"waiting", "interrupted"}
 
 T = TypeVar("T")
@@ -713,7 +714,7 @@ class RunClient(RunStore):
         receipt_s = timeout_s if receipt_timeout is None else wait_seconds(receipt_timeout)
         awaited = before.accepts if before.status == "waiting" else ()
         is_code = before.kind == PythonOrchestrator.kind
-        is_executed = is_code and before.status == "running" and before.owner_alive
+        is_executed = is_code and before.status in _EXECUTED and before.owner_alive
         if event in awaited or is_executed:  # a run that waits for it takes it at once
             receipt_s = max(receipt_s, min(timeout_s, _BRIEF_S))
 

@@ -193,8 +193,10 @@ def _of_wait(record: Record, when: TimeText) -> str:
             return f"paused{_asked(record)}"
         case RunQueued():
             return "waits in the queue for a place of its concurrency key"
+        case RunWaiting(over=True):
+            return "goes on"
         case RunWaiting():
-            return f"rests{_awaited(record, when)}"
+            return f"waits{_awaited(record, when)}"
         case RunBlocked():
             return f"blocked: {record.reason}"
         case RunCancelRequested():
@@ -278,7 +280,7 @@ def _awaited(record: RunWaiting, when: TimeText) -> str:
     parts += [f"for the run {name}" for name in record.children]
     if record.until is not None:
         parts.append(f"until {when(record.until)}")
-    return f": waits {', '.join(parts)}" if parts else ""
+    return f" {', '.join(parts)}" if parts else ""
 
 
 def _asked(record: RunPaused | RunCancelRequested | RunAmended) -> str:

@@ -146,6 +146,8 @@ class GroupCommit:
         for job in jobs:
             if not isinstance(job, Append) or job.status is not None or not self._is_mine(job):
                 return False
+            if job.answered or job.posts:
+                return False
             key = job.ownership.key
             last = taken.get(key) or self._last(key)
             epoch: int | None = job.ownership.epoch

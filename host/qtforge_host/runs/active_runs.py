@@ -206,12 +206,17 @@ class ActiveRuns:
         if self._sweeper is None and self._sweeps(control):
             self._sweeper = asyncio.ensure_future(self._sweep())
         if not control.stateful:
+            control.waits.on_only = functools.partial(self._look_soon, control)
             return
         crowded = len(self._controls) > self.capacity
         control.may_rest = not stays and (self.linger_s <= 0 or crowded)
         control.on_wait = functools.partial(self._timers.set, run_id)
         for event in self._direct_events.pop(run_id, ()):
             control.push(event)
+
+    def _look_soon(self, control: Control) -> None:
+        """Let a run that waits say so, unless another branch of its code goes on at once."""
+        asyncio.get_running_loop().call_soon(lambda: control.note_wait(self._clock.now()))
 
     def _sweeps(self, control: Control) -> bool:
         """Return whether a run rests once it has waited for a while."""
@@ -227,6 +232,7 @@ class ActiveRuns:
         """Remove the control of a run that ended or rests."""
         control = self._controls.pop(run_id)
         if not control.stateful:
+            control.waits.on_only = None  # without this cycle the run is freed at once
             return
         if events := control.direct_events():  # delivered while the run went to rest
             self._direct_events.setdefault(run_id, []).extend(events)

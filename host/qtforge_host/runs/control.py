@@ -190,33 +190,50 @@ class Control:
         """
         waits = self.waits
         quiet_s = waits.quiet_s()
-        if (
-            self._delivering
-            or not waits.may_rest
-            or not self._may_interrupt
-            or self._pause is not None
-            or self.amendments
-            or self.winds_down
-            or self.concludes
-        ):
+        if not self._may_rest_now:
             return
         ends = waits.ends
-        found = waits.all
-        sudden = any(wait.event or wait.child for wait in found)
+        sudden = any(wait.event or wait.child for wait in waits.all)
         longest_s = max(after_s, least_s)
         if quiet_s < (longest_s if sudden else least_s):
             return
         if any(until.left_s < longest_s or until.is_before_due for until in ends):
             return
-        self.rests = RunWaiting(
+        self.rests = self._waiting(now)
+        self.is_stopped = True  # nothing more is recorded, and nothing undone
+        self.interrupt()
+
+    def note_wait(self, now: datetime.datetime) -> None:
+        """Record that the run waits, in this process, if its code does nothing but wait for events.
+
+        Args:
+            now: The time.
+        """
+        if self.awaited_events and self._may_rest_now:
+            self._log.wait(self._waiting(now))
+
+    @property
+    def _may_rest_now(self) -> bool:
+        """Whether the run does nothing but wait, and for what wakes it without a process, too."""
+        return (
+            self.waits.may_rest
+            and self._may_interrupt
+            and not self._delivering
+            and self._pause is None
+            and not self.amendments
+            and not self.winds_down
+            and not self.concludes
+        )
+
+    def _waiting(self, now: datetime.datetime) -> RunWaiting:
+        found = self.waits.all
+        return RunWaiting(
             run_id=self._log.state.run_id,
             at=now,
-            until=min((until.due for until in ends), default=None),
+            until=min((until.due for until in self.waits.ends), default=None),
             events=tuple(dict.fromkeys(wait.event for wait in found if wait.event)),
             children=tuple(dict.fromkeys(wait.child for wait in found if wait.child)),
         )
-        self.is_stopped = True  # nothing more is recorded, and nothing undone
-        self.interrupt()
 
     async def deliver(self, entries: list[InboxEntry], *, resumed: bool = False) -> None:
         """Add messages: events and cancellations count at once, the others at a boundary.

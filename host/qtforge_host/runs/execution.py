@@ -348,7 +348,7 @@ class RunExecution:
         """Record that the run rests until something wakes it."""
         rests = self._control.rests
         assert rests is not None  # noqa: S101 - only then it is called
-        await self._log.append(rests)
+        await self._log.rest(rests)
         await self._release()
 
     async def _release(self) -> None:

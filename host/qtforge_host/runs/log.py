@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from qtforge_host.runs.recorded_messages import without_messages
 from qtforge_host.runs.run_secrets import RunSecrets
 from qtforge_host.runs.state import RunState
@@ -14,6 +16,8 @@ from qtforge_sdk import Record
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import InboxMessage, Journal, Ownership
 from qtforge_sdk.journal_errors import RecordNotStorableError
+from qtforge_sdk.records import RunWaiting
+from qtforge_sdk.run_status import status_after
 
 __all__ = ["RunListener", "RunLog"]
 
@@ -61,6 +65,7 @@ class RunLog:
         self._journal = journal
         self._observe = observe
         self._notes: list[Record] = []
+        self._wait: RunWaiting | None = None  # what the run waits for, in its process
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
@@ -77,6 +82,8 @@ class RunLog:
             conceal = self.secrets.conceal_record
             records = tuple([await conceal(each) for each in records])
             posts = [(to, await conceal(message)) for to, message in posts]
+        if self._wait is not None and records:
+            self._go_on(records)
         notes, self._notes = self._notes, []
         try:
             await self._write([*notes, *records], posts)
@@ -108,10 +115,42 @@ class RunLog:
         The start of a step need not be durable before the step starts: a step without an
         answer is requested again either way. So a quick step costs one write, not two.
         """
+        if self._wait is not None:
+            self._go_on((record,))
         self._notes.append(record)
         self._notify(record)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_NOTE_S, self._write_notes)
+
+    def wait(self, record: RunWaiting) -> None:
+        """Note that the run waits in its process; its next record takes that back.
+
+        So whatever the journal holds after it, the run is ``running`` again, and continued by
+        another process where this one dies.
+        """
+        if self._wait is None or not _is_alike(self._wait, record):
+            self.note(record)
+            self._wait = record
+
+    async def rest(self, record: RunWaiting) -> None:
+        """Append that the run waits without a process, unless the journal holds that already."""
+        if self._wait is None or not _is_alike(self._wait, record):
+            await self.append(record)
+        elif self._notes:
+            await self.append()
+
+    def _go_on(self, records: Sequence[Record]) -> None:
+        """Take back that the run waits, unless the next records say what its status is."""
+        waits, self._wait = self._wait, None
+        assert waits is not None  # noqa: S101 - only then it is called
+        at = max(waits.at, records[0].at)
+        over = RunWaiting(run_id=waits.run_id, at=at, over=True)
+        written = [each for each in self._notes if each is not waits]
+        if len(written) < len(self._notes):  # it was too short to be written
+            self._notes = written
+            self._notify(over)
+        elif all(status_after(each) is None for each in records):
+            self.note(over)
 
     async def close(self) -> None:
         """Stop the timer, and wait for the write that it has begun."""
@@ -138,3 +177,7 @@ class RunLog:
         if self._observe is not None:
             self._observe(record)
         self.listener.on_record(self.state, record)
+
+
+def _is_alike(one: RunWaiting, other: RunWaiting) -> bool:
+    return msgspec.structs.replace(one, at=other.at) == other

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -89,6 +89,7 @@ class Waits:
     Attributes:
         changes: How often a piece of work has begun or ended, or something was sent; while the
             number stays the same the code does not get further.
+        on_only: Called whenever the code may have begun to do nothing but wait; None for no call.
     """
 
     def __init__(self) -> None:
@@ -96,6 +97,7 @@ class Waits:
         self._waits: dict[Wait, None] = {}
         self._bounds: dict[Until, None] = {}
         self.changes = 0
+        self.on_only: Callable[[], None] | None = None
         self._seen = -1
         self._seen_s = 0.0
 
@@ -108,6 +110,8 @@ class Waits:
         """Count the end of a piece of work."""
         self._working -= 1
         self.changes += 1
+        if self._waits:
+            self._tell()
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
@@ -128,6 +132,7 @@ class Waits:
         self._working -= 1
         if wait is not None:
             self._waits[wait] = None
+        self._tell()
         try:
             yield
         finally:
@@ -163,6 +168,10 @@ class Waits:
     def ends(self) -> list[Until]:
         """When the waits end by time."""
         return [*(each.until for each in self._waits if each.until is not None), *self._bounds]
+
+    def _tell(self) -> None:
+        if self.on_only is not None and self.only:
+            self.on_only()
 
     def quiet_s(self) -> float:
         """Return for how long the code has not got further, as far as this was asked before."""

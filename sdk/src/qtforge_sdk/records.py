@@ -271,19 +271,21 @@ class RunPaused(_Record, frozen=True, kw_only=True, tag="run_paused"):
 
 
 class RunWaiting(_Record, frozen=True, kw_only=True, tag="run_waiting"):
-    """The run has nothing to do but to wait, and rests without a process.
+    """The run has nothing to do but to wait, in its process or without one.
 
     It is a run without checkpoints, whose code is executed again when it is resumed.
 
     Attributes:
-        until: When it is resumed at the latest, in UTC; None for never.
+        until: When it goes on at the latest, in UTC; None for never.
         events: The events that its code waits for.
         children: The runs whose end it waits for.
+        over: Whether that is over: the run has stayed in its process, and goes on.
     """
 
     until: datetime.datetime | None = None
     events: tuple[str, ...] = ()
     children: tuple[str, ...] = ()
+    over: bool = False
 
 
 class RunBlocked(_Record, frozen=True, kw_only=True, tag="run_blocked"):

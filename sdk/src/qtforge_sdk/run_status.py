@@ -106,7 +106,7 @@ STATUS_AFTER: Final[Mapping[type, Callable[[Any], str]]] = MappingProxyType(
         RunQueued: lambda record: "queued",
         RunReset: lambda record: "running",  # at once: any process continues it if this one dies
         RunPaused: lambda record: "paused",
-        RunWaiting: lambda record: "waiting",
+        RunWaiting: lambda record: "running" if record.over else "waiting",
         RunBlocked: lambda record: "blocked",
         CheckpointSaved: lambda record: "running" if record.busy else "waiting",
         RunFinished: lambda record: record.status,

@@ -96,6 +96,4 @@ def test_every_record_has_words() -> None:
 def test_what_a_run_that_rests_waits_for_is_said() -> None:
     waits = RunWaiting(run_id="r", at=NOW, until=NOW, events=("paid",), children=("r2",))
     (entry,) = timeline([waits], NOW)
-    assert entry.text.startswith(
-        "rests: waits for the event 'paid', for the run r2, until 2026-01-02"
-    )
+    assert entry.text.startswith("waits for the event 'paid', for the run r2, until 2026-01-02")

@@ -210,7 +210,7 @@ def test_an_engine_that_ends_does_not_wait_for_code_that_only_waits_for_events(p
         waits = await lab.supervisor.start(lab.script(approval), {})
         await lab.until(lambda: awaits(lab, waits, 2))
         await asyncio.wait_for(lab.engine.close(3600), 60)
-        assert await lab.status(waits) == "running"
+        assert await lab.status(waits) == "waiting"
         assert not await lab.records(waits, RunCancelRequested)
         await lab.post(waits, "event", "no")
         assert (await lab.resume(waits)).status == "succeeded"

@@ -7,6 +7,8 @@ import asyncio
 import datetime
 from typing import Any
 
+import msgspec
+
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.records import (
     CheckpointSaved,
@@ -135,6 +137,23 @@ class WaitingContract:
         assert not await journal.check()
 
     @scenario
+    async def test_a_run_that_waits_in_its_process_goes_on(self, journals: Journals) -> None:
+        journal, other = await journals.open(), await journals.open()
+        ownership = await journal.create(started())
+        waits = RunWaiting(run_id="run", at=NOW, until=_LATER, events=("go",))
+        await journal.append(ownership, [waits])
+        (summary,) = await other.runs(RunQuery(waiting_for="go"))
+        assert (summary.status, summary.owner_alive) == ("waiting", True)
+        assert not await other.due(_LATER)
+        over = msgspec.structs.replace(waits, until=None, events=(), over=True)
+        await journal.append(ownership, [over, step(name="a")])
+        assert not await other.runs(RunQuery(waiting_for="go"))
+        (summary,) = await other.runs(RunQuery())
+        assert (summary.status, summary.accepts, summary.waiting_since) == ("running", (), None)
+        assert await other.next_due(NOW) is None
+        assert not await journal.check()
+
+    @scenario
     async def test_a_run_that_has_ended_has_no_timers(self, journals: Journals) -> None:
         journal = await journals.open()
         ownership = await journal.create(started())
@@ -188,7 +207,9 @@ class WaitingContract:
         ownership = await journal.create(started())
         await journal.post("run", event("m1"))
         received = EventReceived(run_id="run", at=NOW, name="go", event_id="m1")
-        await journal.append(ownership, [received, RunWaiting(run_id="run", at=NOW)])
+        await journal.append(ownership, [received])
+        assert not await journal.pending("run")
+        await journal.append(ownership, [RunWaiting(run_id="run", at=NOW)])
         await journal.release(ownership)
         assert not await journal.pending("run")
         assert not await journal.take(5, now=NOW)
