@@ -118,7 +118,7 @@ def test_after_a_kill_the_next_process_goes_on(serving: Serving, server: Server)
     again = serving.serve()
     until(lambda: status_of(again, run_id) == "succeeded")
     assert serving.done == ["first a", "second", "third a"]
-    until(lambda: status_of(again, waits) == "running")
+    until(lambda: status_of(again, waits) == "waiting")
     sent = again.post(f"/v1/runs/{waits}/events", {"name": "go", "data": 1}, params={"wait": "20s"})
     assert sent.json()["received"]
     until(lambda: status_of(again, waits) == "succeeded")
