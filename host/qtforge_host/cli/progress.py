@@ -16,7 +16,9 @@ from qtforge_sdk import Record
 from qtforge_sdk.journal import RunSummary
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
+    from rich.text import Text
 from collections.abc import Sequence
 
 from qtforge_host.cli.errors import FAILED
@@ -104,6 +106,7 @@ def progress_display(total: int, printer: Printer) -> Iterator[Display]:
         return
     # rich is imported only where there is a terminal to show it on.
     from rich.console import Console
+    from rich.file_proxy import FileProxy
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -117,14 +120,36 @@ def progress_display(total: int, printer: Printer) -> Iterator[Display]:
         console=Console(file=raw(sys.stderr)),
         transient=True,
         redirect_stdout=False,
-        redirect_stderr=True,  # a warning goes above the lines, not through them
+        redirect_stderr=False,
     )
-    before = sys.stderr
+    # A warning goes above the lines, not through them, and is cleaned before, too.
+    above = FileProxy(_Unwrapped(progress.console), raw(sys.stderr))  # type: ignore[arg-type]
     with contextlib.ExitStack() as stack:
         stack.enter_context(progress)
-        # What comes from plugins is cleaned before it goes above the lines, too.
-        stack.enter_context(contextlib.redirect_stderr(CleanStream(sys.stderr, masks_of=before)))
+        clean = CleanStream(above, masks_of=sys.stderr)  # type: ignore[arg-type]
+        stack.enter_context(contextlib.redirect_stderr(clean))
         yield _Lines(progress, total, printer)
+
+
+class _Unwrapped:
+    """A console that leaves long lines to the terminal.
+
+    Where rich broke one, a part of it that comes from others would begin a line, as what the host
+    says does.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __enter__(self) -> None:
+        self._console.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._console.__exit__(None, None, None)
+
+    def print(self, shown: Text | str) -> None:
+        """Print it."""
+        self._console.print(shown, markup=False, soft_wrap=True)
 
 
 class _Plain:

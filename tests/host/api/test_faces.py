@@ -225,7 +225,8 @@ TABLE = {
     "nodes show": UseCase(
         lambda it: ["nodes", "show", it.node, "--json"], documents.NodeDocument,
         "showNode", lambda it: it.get(f"/v1/nodes/{it.node}"), documents.NodeDocument,
-        lambda found: (found.node, found.pid, found.plugins, found.needed),
+        # Not what is needed, which depends on what is in progress at that moment.
+        lambda found: (found.node, found.pid, found.plugins),
     ),
     "nodes drain": UseCase(
         lambda it: ["nodes", "drain", it.worker(), "--wait", "20s", "--json"],
