@@ -8,7 +8,7 @@ import datetime
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypedDict, Unpack
 
 from qtforge_host.api.documents import (
     HostStatus,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:  # each use case imports what it needs: a listing is quick ove
     from qtforge_host.workflows.definitions import Workflow
     from qtforge_sdk.graphs import Graph
 
-__all__ = ["EXPORT_SUFFIX", "MOST_COUNTED", "RunStore", "open_store"]
+__all__ = ["EXPORT_SUFFIX", "MOST_COUNTED", "RunFilters", "RunStore", "open_store"]
 
 MOST_COUNTED: Final = 1000
 """Up to so many runs are counted exactly."""
@@ -72,6 +72,23 @@ async def open_store(settings: Settings) -> AsyncIterator[RunStore]:
         yield RunStore(parts)
     finally:
         await parts.close()
+
+
+class RunFilters(TypedDict, total=False):
+    """The filters of `RunStore.list`, each as it says there."""
+
+    statuses: Collection[RunStatus | Literal["interrupted"]]
+    workflow: str | None
+    pool: str | None
+    needs: str | None
+    waiting_for: str | None
+    tags: Mapping[str, str]
+    schedule: str | None
+    error_code: str | None
+    plugin: str | None
+    parent: str | None
+    since: datetime.datetime | None
+    until: datetime.datetime | None
 
 
 class RunStore:
@@ -222,42 +239,13 @@ class RunStore:
             await self._parts.journal(), query, workflow_version=workflow_version
         )
 
-    async def count(
-        self,
-        *,
-        statuses: Collection[RunStatus | Literal["interrupted"]] = (),
-        workflow: str | None = None,
-        pool: str | None = None,
-        needs: str | None = None,
-        waiting_for: str | None = None,
-        tags: Mapping[str, str] = MappingProxyType({}),
-        schedule: str | None = None,
-        error_code: str | None = None,
-        plugin: str | None = None,
-        parent: str | None = None,
-        since: datetime.datetime | None = None,
-        until: datetime.datetime | None = None,
-    ) -> RunCount:
+    async def count(self, **filters: Unpack[RunFilters]) -> RunCount:
         """Count runs, exactly up to `MOST_COUNTED`; the filters are those of `list`.
 
         Raises:
             QueueInvalidError: ``needs`` is not ``NAME==VERSION``.
         """
-        query = _query(
-            statuses=statuses,
-            workflow=workflow,
-            pool=pool,
-            needs=needs,
-            waiting_for=waiting_for,
-            tags=tags,
-            schedule=schedule,
-            error_code=error_code,
-            plugin=plugin,
-            parent=parent,
-            since=since,
-            until=until,
-            limit=MOST_COUNTED + 1,
-        )
+        query = _query(**filters, limit=MOST_COUNTED + 1)
         found = len(await found_runs(await self._parts.journal(), query))
         return RunCount(count=min(found, MOST_COUNTED), more=found > MOST_COUNTED)
 
@@ -538,21 +526,21 @@ def _pruned(removed: Removed, *, dry_run: bool) -> Pruned:
 
 def _query(
     *,
-    statuses: Collection[RunStatus | Literal["interrupted"]],
-    workflow: str | None,
-    pool: str | None,
-    needs: str | None,
-    waiting_for: str | None,
-    tags: Mapping[str, str],
-    schedule: str | None,
-    error_code: str | None,
-    plugin: str | None,
-    parent: str | None,
-    since: datetime.datetime | None,
-    until: datetime.datetime | None,
+    statuses: Collection[RunStatus | Literal["interrupted"]] = (),
+    workflow: str | None = None,
+    pool: str | None = None,
+    needs: str | None = None,
+    waiting_for: str | None = None,
+    tags: Mapping[str, str] = MappingProxyType({}),
+    schedule: str | None = None,
+    error_code: str | None = None,
+    plugin: str | None = None,
+    parent: str | None = None,
+    since: datetime.datetime | None = None,
+    until: datetime.datetime | None = None,
     limit: int,
 ) -> RunQuery:
-    """Return the query for the filters of `RunStore.list`.
+    """Return the query for `RunFilters`.
 
     Raises:
         QueueInvalidError: ``needs`` is not ``NAME==VERSION``.

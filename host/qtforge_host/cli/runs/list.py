@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import click
 
 from qtforge_host import event_loop
 from qtforge_host.api.documents import RunCount, RunList, RunRow
-from qtforge_host.api.store import open_store
+from qtforge_host.api.store import RunFilters, open_store
 from qtforge_host.api.tags import tags_of
 from qtforge_host.cli.output import json_option, print_json, state
 from qtforge_host.cli.pager import paged
@@ -112,20 +112,20 @@ def list_runs(
 
     async def found() -> RunList | RunCount:
         async with open_store(session.settings) as runs:
-            filters: dict[str, Any] = {
-                "statuses": statuses,
-                "workflow": workflow,
-                "tags": with_tags,
-                "schedule": schedule,
-                "error_code": error_code,
-                "plugin": plugin,
-                "parent": None if parent is None else await runs.find(parent),
-                "pool": pool,
-                "needs": needs,
-                "waiting_for": waiting_for,
-                "since": first,
-                "until": before,
-            }
+            filters = RunFilters(
+                statuses=statuses,
+                workflow=workflow,
+                tags=with_tags,
+                schedule=schedule,
+                error_code=error_code,
+                plugin=plugin,
+                parent=None if parent is None else await runs.find(parent),
+                pool=pool,
+                needs=needs,
+                waiting_for=waiting_for,
+                since=first,
+                until=before,
+            )
             if only_count:
                 return await runs.count(**filters)
             return await runs.list(**filters, workflow_version=workflow_version, limit=limit)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Final
+from typing import Final
 
 from qtforge_host.api.bulk import Selection
 from qtforge_host.api.client import RunClient
 from qtforge_host.api.documents import Imported, Replays
 from qtforge_host.api.snapshots import RunSnapshot
+from qtforge_host.api.store import RunFilters
 from qtforge_host.api.tags import tags_of
 from qtforge_host.runs.versions import VersionPolicy
 from qtforge_host.serving.http.requests import ARCHIVE, Answer, Call, invalid_request, wait_s
@@ -86,22 +87,22 @@ async def count_runs(call: Call) -> Answer:
     return Answer(await _client(call).count(**_filters(call)))
 
 
-def _filters(call: Call) -> dict[str, Any]:
+def _filters(call: Call) -> RunFilters:
     query = call.query
-    return {
-        "statuses": query.status,
-        "workflow": query.workflow,
-        "pool": query.pool,
-        "needs": query.needs,
-        "waiting_for": query.waiting_for,
-        "tags": tags_of(query.tag),
-        "schedule": query.schedule,
-        "error_code": query.error_code,
-        "plugin": query.plugin,
-        "parent": query.parent,
-        "since": query.since,
-        "until": query.until,
-    }
+    return RunFilters(
+        statuses=query.status,
+        workflow=query.workflow,
+        pool=query.pool,
+        needs=query.needs,
+        waiting_for=query.waiting_for,
+        tags=tags_of(query.tag),
+        schedule=query.schedule,
+        error_code=query.error_code,
+        plugin=query.plugin,
+        parent=query.parent,
+        since=query.since,
+        until=query.until,
+    )
 
 
 async def list_inbox(call: Call) -> Answer:

@@ -337,21 +337,18 @@ class RecordsQuery(_Given, frozen=True, kw_only=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
 
 
-class LogsQuery(_Given, frozen=True, kw_only=True):
-    """Which entries of a run's log: after a position, of a step, of a level or a higher one."""
-
-    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
-    step: Name | None = None
-    level: LogLevel = "debug"
-    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
-
-
 class LiveLogsQuery(_Given, frozen=True, kw_only=True):
     """Which entries of a run's log are followed; the header's id overrides ``after``."""
 
     after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
     step: Name | None = None
     level: LogLevel = "debug"
+
+
+class LogsQuery(LiveLogsQuery, frozen=True, kw_only=True):
+    """Which entries of a run's log: after a position, of a step, of a level or a higher one."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
 
 
 class EventsQuery(_Given, frozen=True, kw_only=True):
