@@ -17,7 +17,6 @@ from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import ORCHESTRATOR_GROUP
 from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_host.plugins.workflow_files import files_in
-from qtforge_sdk.run_status import RunStatus
 
 __all__ = ["NameKind", "known_names"]
 
@@ -26,7 +25,6 @@ NameKind = Literal[
     "workflows",
 ]  # fmt: skip
 
-_WAITING: Final[tuple[RunStatus, ...]] = ("waiting",)
 _MOST_RUNS: Final = 200  # the newest
 _MOST_FILES: Final = 2000  # definitions that are read
 _MOST_BYTES: Final = 1 << 20
@@ -93,10 +91,9 @@ async def _journaled(
 async def _events(settings: Settings, run: str) -> Mapping[str, str]:
     """Return the events that a waiting run accepts."""
     async with open_store(settings) as store:
-        run_id = await store.find(run)
-        listed = await store.list(statuses=_WAITING, limit=_MOST_RUNS)
-    found = (each for each in listed.runs if each.run_id == run_id)
-    return {event: each.workflow for each in found for event in each.accepts}
+        seen = await store.show(await store.find(run))
+    accepted = seen.state.accepts if seen.status == "waiting" else ()
+    return dict.fromkeys(accepted, seen.state.workflow)
 
 
 async def _runs(settings: Settings) -> Mapping[str, str]:

@@ -19,7 +19,7 @@ from qtforge_host.file_states import FileState
 from qtforge_host.plugins.candidates import ORCHESTRATOR_GROUP, Candidate
 from qtforge_host.plugins.declarations import source_folder
 from qtforge_host.plugins.found_cache import Listing
-from qtforge_host.plugins.listings import environment_of
+from qtforge_host.plugins.listings import environment_of, is_kept_for
 from qtforge_host.plugins.resolution import Installed
 from qtforge_host.plugins.start_reasons import reasons_to_start
 from qtforge_host.plugins.workflow_files import WILD, files_in
@@ -37,15 +37,17 @@ def make_listing(settings: Settings, installed: Installed, content: bytes) -> Li
         installed: What is installed.
         content: The listing.
     """
-    if settings.bus or settings.has_shared_journal:
+    if not is_kept_for(settings):
         return None
     if reasons_to_start(installed.resolution, installed.offers, "asked"):
         return None  # what such plugins contribute is known to their code alone
+    paths: dict[Path, None] = {}
     try:
-        paths = dict.fromkeys(_paths(settings, installed))
+        for each in _paths(settings, installed):
+            paths[each] = None
+            if len(paths) > _MOST_FILES:
+                return None
     except _UnknownError:
-        return None
-    if len(paths) > _MOST_FILES:
         return None
     files = tuple(FileState.of(str(each)) for each in paths)
     return Listing(files=files, environment=environment_of(settings), content=content)

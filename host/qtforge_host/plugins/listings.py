@@ -11,7 +11,7 @@ import os
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.found_cache import FoundCache
 
-__all__ = ["environment_of", "kept_listing"]
+__all__ = ["environment_of", "is_kept_for", "kept_listing"]
 
 
 def kept_listing(settings: Settings, name: str) -> bytes | None:
@@ -21,13 +21,18 @@ def kept_listing(settings: Settings, name: str) -> bytes | None:
         settings: The configuration.
         name: Which listing.
     """
-    if settings.bus or settings.has_shared_journal:
+    if not is_kept_for(settings):
         return None
     found = FoundCache(settings).read()
     listing = None if found is None else found.listings.get(name)
     if listing is None or listing.environment != environment_of(settings):
         return None
     return listing.content if all(each.is_current() for each in listing.files) else None
+
+
+def is_kept_for(settings: Settings) -> bool:
+    """Return whether listings depend on nothing but files and the environment."""
+    return not (settings.bus or settings.has_shared_journal)
 
 
 def environment_of(settings: Settings) -> str:

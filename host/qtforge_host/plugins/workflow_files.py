@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -74,7 +75,8 @@ def _matching(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
         if first == _ANY_DEPTH and rest:
             left.append((place, tuple(rest)))
         try:
-            entries = list(os.scandir(place))
+            with os.scandir(place) as found:
+                entries = list(itertools.islice(found, _MOST_ENTRIES + 1))
         except (OSError, ValueError):  # no folder
             continue
         seen += len(entries)
