@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -19,10 +20,11 @@ __all__ = ["MARK_VARIABLE", "anonymous_bytes", "end_tree", "proportional_bytes",
 MARK_VARIABLE: Final = "QTFORGE_WORKER"
 _PROC: Final = Path("/proc")
 _MAX_ROUNDS: Final = 10  # a process may start another one while the tree is being ended
+_FIRST_WAIT_S: Final = 0.001  # until a killed process has ended; twice as long in each round
 
 
 def end_tree(leader: int, mark: str, *, spare: int = 0) -> None:
-    """Kill a worker process and everything that it started.
+    """Kill a worker process and everything that it started, and wait up to a second for the end.
 
     Args:
         leader: The worker's process id, which is also that of its session and group.
@@ -32,13 +34,14 @@ def end_tree(leader: int, mark: str, *, spare: int = 0) -> None:
     if not spare:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(leader, signal.SIGKILL)
-    for _ in range(_MAX_ROUNDS):
+    for number in range(_MAX_ROUNDS):
         found = _marked(leader, mark) - {spare, os.getpid()}
         if not found:
             return
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        time.sleep(_FIRST_WAIT_S * 2**number)
 
 
 def tree_of(pid: int) -> list[int]:
