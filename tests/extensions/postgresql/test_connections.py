@@ -46,12 +46,14 @@ def test_cut_connections_lose_nothing_and_double_nothing(
 ) -> None:
     """Backends are killed at random moments beside twelve writers and a follower."""
     settings = msgspec.structs.replace(journal_settings, lease_s=60.0)
-    cuts = 0
+    cuts = appends = 0
 
     async def write(journal: PostgresqlJournal, name: str, parent: str) -> None:
+        nonlocal appends
         ownership = await journal.create(started(name))
         for number in range(_STEPS):
             await journal.append(ownership, [step(name, f"{number}"), step(name, f"{number}b")])
+            appends += 1
         waits = CheckpointSaved(run_id=name, at=NOW, state={}, label="here")
         await journal.append(ownership, [waits], [(parent, event(f"from-{name}"))])
         await journal.append(ownership, [finished(name)])
@@ -68,7 +70,10 @@ def test_cut_connections_lose_nothing_and_double_nothing(
             while not writing.done() and count < 150:
                 (killed,) = await (await connection.execute(kill)).fetchone() or (0,)
                 count += killed
-                await asyncio.sleep(random.uniform(0.01, 0.06))
+                # After so many writes, and not after a time: however fast this machine is.
+                until = appends + random.randint(1, 20)
+                while appends < until and not writing.done():  # noqa: ASYNC110 - twelve add to it
+                    await asyncio.sleep(0.001)
         return count
 
     async def follow(
