@@ -44,7 +44,9 @@ def main() -> None:
         "--large", action="store_true", help="also journals of a million runs: minutes, 5 GB"
     )
     parser.add_argument(
-        "--only", choices=["startup"], help="measure just that, and print its part of the table"
+        "--only",
+        choices=["startup", "testing"],
+        help="measure just that, and print its part of the table",
     )
     options = parser.parse_args()
     if options.rounds < 1:
@@ -57,6 +59,9 @@ def main() -> None:
     if options.only == "startup":
         startup = measure_startup(options.rounds)
         print(as_markdown(startup.figures, machine, startup.imports, []))
+        return
+    if options.only == "testing":
+        print(as_markdown(measure_testing(options.rounds), machine, {}, []))
         return
     print("measuring the bus ...", file=sys.stderr)
     found = asyncio.run(_measure_bus(options.rounds))

@@ -25,12 +25,15 @@ from qtforge_sdk import DefinitionChecker, OperationError, Run, StepResult
 from qtforge_sdk.checkpoints import Ended
 from qtforge_sdk.errors import ExpressionError, StageFailedError
 from qtforge_sdk.graphs import Edge, Graph, Node
+from qtforge_sdk.members import Members, members_of
 
 __all__ = ["ConditionalDefinition", "ConditionalOrchestrator"]
 
 _DECISION: Final = "routing_decision"
 _PIPELINE: Final = "pipeline_execute"
 _STEPS: Final = (_DECISION, _PIPELINE)
+_DECIDED: Final = members_of([Decision])
+_STEP_MEMBERS: Final = {_DECISION: step_members(_DECIDED), _PIPELINE: STEP_MEMBERS}
 _RESERVED: Final = frozenset(
     {"input", "run", "stages", "decision", "secret", "true", "false", "null", "in"}
 )
@@ -78,7 +81,7 @@ class ConditionalOrchestrator(StagedOrchestrator[ConditionalDefinition]):
         for name, template in definition.names.items():
             self._check_name(name, checker)
             checker.template(f"names.{name}", template, (), stages)
-        own = dict.fromkeys(definition.names)
+        own = {name: checker.members(each, stages) for name, each in definition.names.items()}
         names = {**stages, **own}
         # Rules read the steps themselves, which are converted once for all of them.
         steps = {name: step_members(each["data"]) for name, each in stages["stages"].items()}
@@ -89,18 +92,19 @@ class ConditionalOrchestrator(StagedOrchestrator[ConditionalDefinition]):
         if definition.default is not None:
             checker.workflow("default", definition.default, definition.input, "input")
         checker.template("confidence", definition.confidence, (), names)
-        decision = dict.fromkeys(Decision.__struct_fields__)
-        checker.template("input", definition.input, (), {**names, "decision": decision})
-        after = {"stages": {**stages["stages"], **dict.fromkeys(_STEPS, STEP_MEMBERS)}}
+        checker.template("input", definition.input, (), {**names, "decision": _DECIDED})
+        after = {"stages": {**stages["stages"], **_STEP_MEMBERS}}
         checker.template("result", definition.result, (), after)
         checker.template("summary", definition.summary, (), after)
 
-    def result_members(self, definition: ConditionalDefinition) -> Mapping[str, Any] | None:
-        """Return the keys of ``result``, or without one the name of each stage and step."""
-        members = super().result_members(definition)
-        if definition.result is not None or members is None:
+    def result_members(
+        self, definition: ConditionalDefinition, checker: DefinitionChecker
+    ) -> Members:
+        """Return what is known of ``result``, or without one of each stage's and step's data."""
+        members = super().result_members(definition, checker)
+        if definition.result is not None or not isinstance(members, Mapping):
             return members
-        return {**members, **dict.fromkeys(_STEPS)}
+        return {**members, **{name: each["data"] for name, each in _STEP_MEMBERS.items()}}
 
     async def execute(self, run: Run) -> Ended:
         """Return the data of every stage, of the decision and of the chosen workflow."""

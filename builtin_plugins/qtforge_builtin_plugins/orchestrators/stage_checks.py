@@ -5,7 +5,7 @@ from __future__ import annotations
 import graphlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -23,35 +23,36 @@ from qtforge_builtin_plugins.orchestrators.stages import (
     blocks_of,
 )
 from qtforge_sdk import DefinitionChecker, ErrorInfo, StepResult
+from qtforge_sdk.members import ListOf, Members, members_of
 from qtforge_sdk.orchestrators import Unreachable
 from qtforge_sdk.validation import did_you_mean
 
-__all__ = ["STEP_MEMBERS", "check_stages", "step_members"]
+__all__ = ["STEP_MEMBERS", "check_stages", "result_of", "step_members"]
 
-STEP_MEMBERS: Final[Mapping[str, Any]] = MappingProxyType(
-    dict.fromkeys(StepResult.__struct_fields__)
-)
+STEP_MEMBERS: Final = cast("Mapping[str, Members]", members_of([StepResult]))
 """What expressions can use of a stage."""
 
 
-def step_members(data: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return what expressions can use of a stage whose data has these members."""
+def step_members(data: Members) -> Mapping[str, Members]:
+    """Return what expressions can use of a stage, from what is known of its data."""
     return STEP_MEMBERS if data is None else {**STEP_MEMBERS, "data": data}
 
 
-_EACH_MEMBERS: Final[Mapping[str, Any]] = MappingProxyType(
+_NUMBER: Final = members_of([int])
+_TEXT: Final = members_of([str])
+_EACH_MEMBERS: Final[Mapping[str, Members]] = MappingProxyType(
     {
         **STEP_MEMBERS,
-        "items": MappingProxyType(dict.fromkeys(("succeeded", "failed", "skipped"))),
-        "failures": None,
+        "items": dict.fromkeys(("succeeded", "failed", "skipped"), _NUMBER),
+        "failures": ListOf({"index": _NUMBER, "code": _TEXT, "message": _TEXT}),
         "reduced": None,
     }
 )
 _NO_NAMES: Final[Mapping[str, Any]] = MappingProxyType({})
-_ENDED_RUN: Final[Mapping[str, Any]] = MappingProxyType(
+_ENDED_RUN: Final[Mapping[str, Members]] = MappingProxyType(
     {
-        **dict.fromkeys(("id", "workflow", "started_at", "status")),
-        "error": MappingProxyType(dict.fromkeys(ErrorInfo.__struct_fields__)),
+        **dict.fromkeys(("id", "workflow", "started_at", "status"), _TEXT),
+        "error": members_of([ErrorInfo]),
     }
 )
 _KINDS: Final = ("operation", "workflow", "block", "switch", "fail")
@@ -82,12 +83,30 @@ def check_stages(definition: StagedDefinition, checker: DefinitionChecker) -> Ma
     return members
 
 
+def result_of(
+    definition: StagedDefinition,
+    stages: Sequence[Stage],
+    result: object,
+    checker: DefinitionChecker,
+) -> Members:
+    """Return what is known of what stages give: their result, or without one each stage's data.
+
+    Args:
+        definition: The definition that they are of.
+        stages: The stages.
+        result: A template, or None.
+        checker: Knows the answers of operations.
+    """
+    return _Checks(definition, checker).result(stages, result)
+
+
 class _Checks(msgspec.Struct):
     """The checks of one definition.
 
     Attributes:
         definition: The definition.
         checker: Collects the problems.
+        results: By block, what is known of its result; None while that is being found.
         uses: By block, what expressions can use where stages do it: stages, and other names.
     """
 
@@ -96,6 +115,14 @@ class _Checks(msgspec.Struct):
     uses: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = msgspec.field(
         default_factory=dict
     )
+    results: dict[str, Members] = msgspec.field(default_factory=dict)
+
+    def result(self, stages: Sequence[Stage], result: object) -> Members:
+        """Return what is known of what stages give; see `result_of`."""
+        members = {stage.name: self._members(stage) for stage in stages}
+        if result is not None:
+            return self.checker.members(result, {"stages": members})
+        return {name: each["data"] for name, each in members.items()}
 
     def stages(
         self,
@@ -214,7 +241,7 @@ class _Checks(msgspec.Struct):
         checker.template(f"{path}.foreach", stage.foreach, (), known)
         if stage.when is not None:
             checker.condition(f"{path}.when", stage.when, (), known)
-        inner = self._with_repeat(stage, _with_item(stage, known))
+        inner = self._with_repeat(stage, self._with_item(stage, known))
         self._work(stage, path, inner)
         self._loops(stage, path, known)
         if stage.fallback is not None and stage.fallback.topic is not None:
@@ -307,11 +334,12 @@ class _Checks(msgspec.Struct):
             what = f"{stage.tolerate} is more than all items"
             checker.problem(f"{path}.tolerate", what, "write 100% or less")
         if stage.reduce is not None:
-            known = {**names, "total": None, "item": self._answer(stage), "index": None}
+            known = {**names, "total": None, "item": self._answer(stage), "index": _NUMBER}
             checker.template(f"{path}.reduce.initial", stage.reduce.initial, (), names)
             checker.template(f"{path}.reduce.value", stage.reduce.value, (), known)
         if stage.repeat is not None:
-            known = {**_with_item(stage, names), "data": self._answer(stage), "iteration": None}
+            known = {**self._with_item(stage, names), "data": self._answer(stage)}
+            known["iteration"] = _NUMBER
             checker.condition(f"{path}.repeat.until", stage.repeat.until, (), known)
             if stage.repeat.every is not None:
                 checker.duration(f"{path}.repeat.every", stage.repeat.every)
@@ -324,34 +352,49 @@ class _Checks(msgspec.Struct):
             return
         if stage.foreach is not None or stage.repeat is not None:
             after = {name: members for name, members in after.items() if name != stage.name}
-        known = self._with_repeat(stage, _with_item(stage, {**names, "stages": after}))
+        known = self._with_repeat(stage, self._with_item(stage, {**names, "stages": after}))
         self.checker.topic(f"{where}.operation", compensation.operation)
         self.checker.duration(f"{where}.timeout", compensation.timeout)
         self.checker.template(f"{where}.message", compensation.message, (), known)
         self.checker.message(f"{where}.message", compensation.operation, compensation.message)
 
-    def _members(self, stage: Stage) -> Mapping[str, Any]:
+    def _members(self, stage: Stage) -> Mapping[str, Members]:
         """Return what expressions can use of a stage."""
         if stage.foreach is not None:
-            return _EACH_MEMBERS
+            return {**_EACH_MEMBERS, "data": ListOf(self._answer(stage))}
         return step_members(self._answer(stage))
 
-    def _answer(self, stage: Stage) -> Mapping[str, Any] | None:
-        """Return the members of the data of a stage, or of one of its items."""
+    def _answer(self, stage: Stage) -> Members:
+        """Return what is known of the data of a stage, or of one of its items."""
         if stage.operation is not None:
             return None if stage.fallback else self.checker.answer(stage.operation, stage.plugin)
-        if stage.workflow is not None:
-            return self.checker.result(stage.workflow)
-        if stage.block is None or (block := self.definition.blocks.get(stage.block)) is None:
+        if stage.switch:
+            cases = [self._outcome(case.block, case.workflow) for case in stage.switch]
+            return cast("Members", _shared(cases))
+        return self._outcome(stage.block, stage.workflow)
+
+    def _outcome(self, block: str | None, workflow: str | None) -> Members:
+        """Return what is known of the result of a block or a workflow."""
+        if workflow is not None:
+            return self.checker.result(workflow)
+        if block is None or (found := self.definition.blocks.get(block)) is None:
             return None
-        if isinstance(block.result, Mapping):
-            return dict.fromkeys(block.result)
-        return None if block.result is not None else {each.name: None for each in block.stages}
+        if block not in self.results:
+            self.results[block] = None  # for a block that does itself, which is a problem
+            self.results[block] = self.result(found.stages, found.result)
+        return self.results[block]
 
     def _with_repeat(self, stage: Stage, names: Mapping[str, Any]) -> Mapping[str, Any]:
         if stage.repeat is None:
             return names
-        return {**names, "iteration": None, "last": self._answer(stage)}
+        return {**names, "iteration": _NUMBER, "last": self._answer(stage)}
+
+    def _with_item(self, stage: Stage, names: Mapping[str, Any]) -> Mapping[str, Any]:
+        if stage.foreach is None:
+            return names
+        given = self.checker.members(stage.foreach, names)
+        item = given.items if isinstance(given, ListOf) else None
+        return {**names, "item": item, "index": _NUMBER}
 
     def _use(self, block: str, path: str, names: Mapping[str, Any]) -> None:
         if block not in self.definition.blocks:
@@ -399,10 +442,6 @@ def _with_article(kind: str) -> str:
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
-def _with_item(stage: Stage, names: Mapping[str, Any]) -> Mapping[str, Any]:
-    return names if stage.foreach is None else {**names, "item": None, "index": None}
-
-
 def _common(
     uses: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -411,6 +450,20 @@ def _common(
         return {}, {}
     stages, names = uses[0]
     if len(uses) > 1:
-        stages = {name: stages[name] for name in stages if all(name in set(use) for use, _ in uses)}
-        names = {name: names[name] for name in names if all(name in use for _, use in uses)}
+        shared = set(stages).intersection(*(set(use) for use, _ in uses))
+        stages = {
+            name: {key: _shared([use[name].get(key) for use, _ in uses]) for key in stages[name]}
+            for name in stages
+            if name in shared
+        }
+        names = {
+            name: _shared([use[name] for _, use in uses])
+            for name in names
+            if all(name in use for _, use in uses)
+        }
     return stages, names
+
+
+def _shared(values: Sequence[Any]) -> Any:
+    """Return what is known of a value that is one of several: what is the same of all, or None."""
+    return values[0] if all(each == values[0] for each in values) else None

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from qtforge_builtin_plugins.orchestrators.drawing import StageDrawing
 from qtforge_builtin_plugins.orchestrators.stage_amendments import stage_amendment_problems
-from qtforge_builtin_plugins.orchestrators.stage_checks import check_stages
+from qtforge_builtin_plugins.orchestrators.stage_checks import check_stages, result_of
 from qtforge_builtin_plugins.orchestrators.stage_repeats import steps_repeated_with
 from qtforge_builtin_plugins.orchestrators.stage_runner import (
     Execute,
@@ -19,6 +19,7 @@ from qtforge_builtin_plugins.orchestrators.stages import StagedDefinition
 from qtforge_sdk import DefinitionChecker, ErrorInfo, Orchestrator, Run, StepResult
 from qtforge_sdk.checkpoints import Ended
 from qtforge_sdk.graphs import Graph
+from qtforge_sdk.members import Members
 
 __all__ = ["StagedOrchestrator"]
 
@@ -40,11 +41,9 @@ class StagedOrchestrator(Orchestrator[D]):
         checker.template("result", definition.result, (), names)
         checker.template("summary", definition.summary, (), names)
 
-    def result_members(self, definition: D) -> Mapping[str, Any] | None:
-        """Return the keys of ``result``, or without one each stage's name."""
-        if definition.result is not None:
-            return super().result_members(definition)
-        return {stage.name: None for stage in definition.stages}
+    def result_members(self, definition: D, checker: DefinitionChecker) -> Members:
+        """Return what is known of ``result``, or without one of each stage's data by its name."""
+        return result_of(definition, definition.stages, definition.result, checker)
 
     async def execute(self, run: Run) -> Any:
         """Run the stages; return each stage's data by its name."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from qtforge_host.expressions.limits import Budget, Elsewhere, ExpressionLimits
 from qtforge_sdk.conversion import to_json, to_plain
 from qtforge_sdk.errors import ExpressionError
+from qtforge_sdk.members import ListOf, Members, members_of
 
 if TYPE_CHECKING:
     from qtforge_host.expressions.expression import Expression
@@ -48,6 +49,10 @@ class CompiledTemplate:
     def expressions(self) -> Iterator[tuple[str, Expression]]:
         """Yield every expression with its path inside the template, such as ``.document``."""
         return _walk(self._parts, "")
+
+    def members(self, scope: Scope) -> Members:
+        """Return what is known of its value, for values of these names."""
+        return _members(self._parts, scope)
 
 
 _ATOMS: Final = frozenset((int, float, bool, type(None)))
@@ -177,6 +182,19 @@ def _walk(parts: Any, path: str) -> Iterator[tuple[str, Expression]]:
     elif isinstance(parts, list):
         for position, value in enumerate(parts):
             yield from _walk(value, f"{path}[{position}]")
+
+
+def _members(parts: Any, scope: Scope) -> Members:
+    if isinstance(parts, _Text):
+        if len(parts) == 1 and not isinstance(parts[0], str):
+            return parts[0].members(scope)
+        return members_of([str])
+    if isinstance(parts, Mapping):
+        return {key: _members(each, scope) for key, each in parts.items()}
+    if isinstance(parts, list):
+        items = [_members(each, scope) for each in parts]
+        return ListOf(items[0] if items and all(each == items[0] for each in items) else None)
+    return members_of([type(parts)])
 
 
 def _render(parts: Any, names: Mapping[str, Any]) -> Any:

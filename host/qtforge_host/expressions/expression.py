@@ -21,11 +21,13 @@ from qtforge_host.expressions.code_points import SIZE_FUNCTIONS, with_code_point
 from qtforge_host.expressions.cost import LONGEST_RANGE, cost_function
 from qtforge_host.expressions.flattening import Paths, flatten
 from qtforge_host.expressions.limits import Budget, CostFunction, checked_result
-from qtforge_host.expressions.names import Scope, wrong_names
+from qtforge_host.expressions.names import Scope, value_members, wrong_names
 from qtforge_host.expressions.pruning import Tree, keys_read, pruned
 from qtforge_host.expressions.specified import SPECIFIED_FUNCTIONS
+from qtforge_host.expressions.syntax import Node, SyntaxUnknownError, parse
 from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.errors import ExpressionError
+from qtforge_sdk.members import Members
 from qtforge_sdk.validation import did_you_mean
 
 __all__ = ["Expression", "PreparedContext", "compile_expression"]
@@ -87,6 +89,7 @@ class Expression:
         "_program",
         "_read",
         "_sized",
+        "_tree",
         "source",
         "variables",
     )
@@ -108,6 +111,7 @@ class Expression:
         self._read: Tree | None = None if plain_path else keys_read(evaluated)
         self._exact: Expression | None = None
         self._sized: tuple[tuple[str, ...], ...] = ()
+        self._tree: Node | Literal[False] | None = False  # not parsed yet
 
     @property
     def is_cheap(self) -> bool:
@@ -241,7 +245,21 @@ class Expression:
 
     def problems(self, scope: Scope) -> Iterator[ExpressionError]:
         """Yield an error for every name that it can't use, as `check` raises the first."""
-        return wrong_names(self.source, self.variables, _namespaces(self._functions), scope)
+        namespaces = _namespaces(self._functions)
+        return wrong_names(self.source, self._parsed(), self.variables, namespaces, scope)
+
+    def members(self, scope: Scope) -> Members:
+        """Return what is known of its value, for values of these names."""
+        return value_members(self.source, self._parsed(), scope)
+
+    def _parsed(self) -> Node | None:
+        """Return its syntax tree; None where the parser does not know its syntax."""
+        if self._tree is False:
+            try:
+                self._tree = parse(self.source)
+            except SyntaxUnknownError:
+                self._tree = None
+        return self._tree
 
     def _look_up(self, path: Sequence[str], names: Mapping[str, Any]) -> Any:
         value: Any = names

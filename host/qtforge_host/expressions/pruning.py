@@ -29,7 +29,7 @@ def keys_read(source: str) -> Tree:
     try:
         for path in _paths(parse(source)):
             _add(read, path)
-    except SyntaxUnknownError:
+    except (SyntaxUnknownError, RecursionError):
         return {}
     return read
 

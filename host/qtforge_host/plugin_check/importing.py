@@ -20,10 +20,10 @@ from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate
 from qtforge_host.plugins.load_outcome import Loaded
 from qtforge_host.plugins.loading import PluginLoader
 from qtforge_host.plugins.python_source import parse_source, unparse
-from qtforge_host.workflows.topic_types import members_of
 from qtforge_sdk.conversion import convert, is_untyped
 from qtforge_sdk.errors import ExpressionError, PluginError
 from qtforge_sdk.hookspecs import HookSpecs
+from qtforge_sdk.members import members_of
 from qtforge_sdk.operations import (
     OperationSpec,
     Signature,

@@ -25,10 +25,10 @@ from qtforge_host.workflows.definitions import (
     parse_header,
 )
 from qtforge_host.workflows.file_names import FileNames
-from qtforge_host.workflows.topic_types import members_of
 from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run
 from qtforge_sdk.errors import WorkflowInvalidError, WorkflowNotFoundError
 from qtforge_sdk.graphs import Edge, Graph, Node
+from qtforge_sdk.members import Members, members_of
 from qtforge_sdk.validation import did_you_mean
 from qtforge_sdk.workflows import PythonWorkflow
 
@@ -66,8 +66,8 @@ class PythonOrchestrator(AttributedOrchestrator[Definition]):
     def check(self, definition: Definition, checker: DefinitionChecker) -> None:
         """Find no problem: the function's steps are known only when it runs."""
 
-    def result_members(self, definition: Definition) -> Mapping[str, Any] | None:
-        """Return the members of the type that the function is annotated to return."""
+    def result_members(self, definition: Definition, checker: DefinitionChecker) -> Members:
+        """Return what is known of the type that the function is annotated to return."""
         try:
             returned = typing.get_type_hints(self._function).get("return")
         except (NameError, TypeError, AttributeError):  # it can't be resolved

@@ -18,6 +18,7 @@ from qtforge_host.workflows.definitions import (
     line_of,
 )
 from qtforge_host.workflows.inputs import NotAcceptedError, accept, shown, wants
+from qtforge_host.workflows.inputs import members as input_members
 from qtforge_host.workflows.inputs import problems as input_problems
 from qtforge_host.workflows.topic_types import NO_TYPES, TopicTypes, has_template
 from qtforge_sdk import Definition, HandlerInfo, InputCheck, StepResult
@@ -30,6 +31,7 @@ from qtforge_sdk.errors import (
     WorkflowUnmetError,
 )
 from qtforge_sdk.inputs import InputSpec
+from qtforge_sdk.members import Members, members_of
 from qtforge_sdk.orchestrators import Unreachable
 from qtforge_sdk.run_keys import MOST_TAGS, TAG_NAME
 from qtforge_sdk.topics import validate_topic
@@ -40,8 +42,8 @@ __all__ = ["Checker", "WorkflowChecker", "check", "checked_input", "find_cycle"]
 _MOST_PRIORITY: Final = 100
 _SHOWN: Final = 200  # characters of a value
 _MOST_NAMED: Final = 20  # inputs in one error
-_STAGE_MEMBERS: Final = dict.fromkeys(StepResult.__struct_fields__)
-_RUN_MEMBERS: Final = dict.fromkeys(("id", "workflow", "started_at"))
+_STAGE_MEMBERS: Final = members_of([StepResult])
+_RUN_MEMBERS: Final = dict.fromkeys(("id", "workflow", "started_at"), members_of([str]))
 
 
 class WorkflowChecker:
@@ -330,6 +332,7 @@ class Checker:
         self._workflows = workflows
         self._types = types
         self._find = find
+        self._within: tuple[str, ...] = (workflow.definition.name,)
 
     @property
     def is_typed(self) -> bool:
@@ -376,14 +379,29 @@ class Checker:
                 what = f"it is missing, and '{topic}' needs it"
             self.problem(each.path, what, each.fix)
 
-    def answer(self, topic: str, plugin: str | None = None) -> Mapping[str, Any] | None:
-        """Return the members of a topic's answer; None where they are not known."""
+    def answer(self, topic: str, plugin: str | None = None) -> Members:
+        """Return what is known of a topic's answer."""
         return self._types.answer(topic, plugin)
 
-    def result(self, workflow: str) -> Mapping[str, Any] | None:
-        """Return the members of another workflow's result; None where they are not known."""
-        found = self._find(workflow) if self.is_typed and self._find is not None else None
-        return None if found is None else found.orchestrator.result_members(found.definition)
+    def result(self, workflow: str) -> Members:
+        """Return what is known of another workflow's result."""
+        if not self.is_typed or self._find is None or workflow in self._within:
+            return None
+        found = self._find(workflow)
+        if found is None:
+            return None
+        inner = Checker(
+            found, self._expressions, self._topics, self._workflows, self._types, self._find
+        )
+        inner._within = (*self._within, workflow)
+        return found.orchestrator.result_members(found.definition, inner)
+
+    def members(self, value: object, names: Mapping[str, Any]) -> Members:
+        """Return what is known of what a template gives."""
+        try:
+            return self._expressions.template(value).members(self._scope((), names))
+        except ExpressionError:
+            return None
 
     def duration(self, path: str, duration: Duration) -> None:
         """Check that a value is a duration above zero."""
@@ -503,6 +521,8 @@ class Checker:
     def _inputs(self) -> Mapping[str, Any] | None:
         """Return the inputs that there may be; None for any."""
         inputs = self._workflow.definition.inputs
+        if isinstance(inputs, Mapping) and self.is_typed:
+            return {name: input_members(spec) for name, spec in inputs.items()}
         return None if inputs is None else dict.fromkeys(inputs)
 
     def _bad_expression(self, path: str, error: ExpressionError) -> None:

@@ -21,15 +21,36 @@ from qtforge_host import toml
 from qtforge_sdk.durations import DurationError, signed_seconds
 from qtforge_sdk.errors import ExpressionError
 from qtforge_sdk.inputs import InputSpec
+from qtforge_sdk.members import ListOf, Members, members_of
 from qtforge_sdk.validation import did_you_mean
 
 if TYPE_CHECKING:  # the command line reads texts without it
     from qtforge_host.expressions.evaluator import Evaluator
 
-__all__ = ["NotAcceptedError", "accept", "json_schema", "of_text", "problems", "shown", "wants"]
+__all__ = [
+    "NotAcceptedError",
+    "accept",
+    "json_schema",
+    "members",
+    "of_text",
+    "problems",
+    "shown",
+    "wants",
+]
 
 _LIST: Final = re.compile(r"list\[(.*)\]", re.DOTALL)
 _DEEPEST: Final = 8
+_PYTHON: Final[Mapping[str, type]] = MappingProxyType(
+    {
+        "string": str,
+        "integer": int,
+        "number": float,
+        "boolean": bool,
+        "date": datetime.date,
+        "timestamp": datetime.datetime,
+        "duration": datetime.timedelta,
+    }
+)
 _SHOWN: Final = 60  # characters of a value that an error repeats
 _LEAST_INTEGER: Final = -(2**63)  # as the journal keeps them
 _MOST_INTEGER: Final = 2**64 - 1
@@ -225,6 +246,21 @@ def _of_text(name: str, text: str) -> Any:
     except NotAcceptedError:
         return text
     return value
+
+
+def members(spec: InputSpec) -> Members:
+    """Return what is known of an input that is accepted.
+
+    >>> members(InputSpec(type="list[date]"))
+    ListOf(items=Scalar(what='a date'))
+    """
+    return None if spec.secret else _members_of(spec.type)
+
+
+def _members_of(kind: str) -> Members:
+    if item := _item(kind):
+        return ListOf(_members_of(item))
+    return members_of([_PYTHON[kind]]) if kind in _PYTHON else None
 
 
 def wants(spec: InputSpec) -> str:

@@ -20,6 +20,7 @@ from qtforge_host.workflows.definitions import AttributedOrchestrator
 from qtforge_sdk import Definition, DefinitionChecker, ErrorInfo, Orchestrator, Run, StepResult
 from qtforge_sdk.checkpoints import AcceptedEvent, EventTrigger
 from qtforge_sdk.graphs import Graph
+from qtforge_sdk.members import ListOf, Members, Scalar
 from qtforge_sdk.records import CheckpointSaved
 
 __all__ = ["PluginOrchestrator"]
@@ -27,6 +28,7 @@ __all__ = ["PluginOrchestrator"]
 T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("qtforge.host")
+_MEMBERS: Final = Mapping | ListOf | Scalar | None
 _FAILED: Final = "workflow.orchestrator_failed"
 
 
@@ -64,12 +66,11 @@ class PluginOrchestrator(AttributedOrchestrator[Any]):
         """Execute a run's steps."""
         return self._inner.execute(run)
 
-    def result_members(self, definition: Definition) -> Mapping[str, Any] | None:
-        """Return the members of a run's result; None where the plugin failed."""
+    def result_members(self, definition: Definition, checker: DefinitionChecker) -> Members:
+        """Return what is known of a run's result; None where the plugin failed."""
         try:
-            found: Mapping[str, Any] | None = self._call(
-                self._inner.result_members, Mapping | None, definition
-            )
+            method: Callable[..., Any] = self._inner.result_members
+            found: Members = self._call(method, _MEMBERS, definition, checker)
         except PluginCodeError as error:
             _LOG.warning("%s", error)
             return None

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from qtforge_sdk.conversion import is_untyped, to_plain
+from qtforge_sdk.members import Members, members_of
 from qtforge_sdk.operations import Signature
-from qtforge_sdk.runs import AmendingAnswer
-from qtforge_sdk.validation import (
-    UNKNOWN_KEY,
-    FieldError,
-    alternatives,
-    is_table_type,
-    table_fields,
-    validation_errors,
-)
+from qtforge_sdk.validation import UNKNOWN_KEY, FieldError, validation_errors
 
-__all__ = ["NO_TYPES", "TopicTypes", "has_template", "members_of"]
+__all__ = ["NO_TYPES", "TopicTypes", "has_template"]
 
 _TEMPLATE: Final = "${"
-_MOST_ALTERNATIVES: Final = 32
 
 
 class TopicTypes:
@@ -61,49 +52,13 @@ class TopicTypes:
             found.append(errors)
         return min(found, key=len, default=())
 
-    def answer(self, topic: str, plugin: str | None) -> Mapping[str, Any] | None:
-        """Return the members of a topic's answer, each with its own; None where not known."""
+    def answer(self, topic: str, plugin: str | None) -> Members:
+        """Return what is known of a topic's answer."""
         return members_of([each.response_type for each in self._signatures(topic, plugin)])
 
 
 NO_TYPES: Final = TopicTypes(lambda topic, plugin: ())
 """Knows no types."""
-
-
-class _Members(Mapping[str, Any]):
-    """The members of tables of some types; those below are found when they are asked for.
-
-    A type may contain itself, so that there is no end of them.
-    """
-
-    def __init__(self, tables: Sequence[Any]) -> None:
-        self._types: dict[str, list[Any]] = {}
-        for table in tables:
-            for name, (annotation, _) in table_fields(table).items():
-                self._types.setdefault(name, []).append(annotation)
-
-    def __getitem__(self, name: str) -> Mapping[str, Any] | None:
-        return members_of(self._types[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._types)
-
-    def __len__(self) -> int:
-        return len(self._types)
-
-
-def members_of(annotations: Sequence[Any]) -> Mapping[str, Any] | None:
-    """Return the members of values of some types; None where one has others, or none."""
-    found = [each for annotation in annotations for each in alternatives(annotation)]
-    tables = [each for each in found if each not in (None, types.NoneType)]
-    if not 0 < len(tables) <= _MOST_ALTERNATIVES:
-        return None
-    if any(not is_table_type(each) or each is AmendingAnswer for each in tables):
-        return None
-    try:
-        return _Members(tables)
-    except (NameError, TypeError, AttributeError):  # annotations that can't be resolved
-        return None
 
 
 def _errors(plain: Any, target: Any, path: str) -> list[FieldError]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 import msgspec
 
 from qtforge_sdk.durations import Duration
+from qtforge_sdk.members import Members
 from qtforge_sdk.runs import Definition, Run, StepResult
 
 if TYPE_CHECKING:
@@ -72,23 +73,34 @@ class DefinitionChecker(Protocol):
             plugin: The only plugin that may answer, or None.
         """
 
-    def answer(self, topic: str, plugin: str | None = None) -> Mapping[str, Any] | None:
-        """Return the members of what a topic's operation returns, for `condition`'s ``names``.
+    def answer(self, topic: str, plugin: str | None = None) -> Members:
+        """Return what is known of what a topic's operation returns, for `condition`'s ``names``.
 
         Args:
             topic: The topic.
             plugin: The only plugin that may answer, or None.
 
         Returns:
-            Each member's name with a mapping of its own members, or None where they are not
-            known; None where the operation does not say.
+            A mapping of a table's members, `ListOf` or `Scalar`; None where the operation does
+            not say.
         """
 
-    def result(self, workflow: str) -> Mapping[str, Any] | None:
-        """Return the members of another workflow's result, as `answer` those of an operation's.
+    def result(self, workflow: str) -> Members:
+        """Return what is known of another workflow's result, as `answer` of an operation's.
 
         Args:
             workflow: Its name.
+        """
+
+    def members(self, value: object, names: Mapping[str, Any]) -> Members:
+        """Return what is known of what a template gives.
+
+        Args:
+            value: The template, as for `template`.
+            names: What its expressions can use, as for `condition`.
+
+        Returns:
+            As `answer`; of a table the keys that it writes.
         """
 
     def duration(self, path: str, duration: Duration) -> None:
@@ -125,8 +137,8 @@ class DefinitionChecker(Protocol):
             path: The key's path.
             expression: CEL.
             stages: The names of the stages that it can use.
-            names: What else it can use: each name with a mapping of its members' names, with
-                None where they are not known, or with `Unreachable`.
+            names: What else it can use: each name with what is known of its value, such as a
+                mapping of its members' names, None where nothing is, or with `Unreachable`.
         """
 
     def template(
@@ -214,14 +226,18 @@ class Orchestrator(abc.ABC, Generic[D]):
             Exception: The run fails, and its completed steps are compensated in reverse order.
         """
 
-    def result_members(self, definition: D) -> Mapping[str, Any] | None:
-        """Return the members of a run's result, for the workflows that run this one.
+    def result_members(self, definition: D, checker: DefinitionChecker) -> Members:
+        """Return what is known of a run's result, for the workflows that run this one.
+
+        Args:
+            definition: An instance of ``definition_type``.
+            checker: Knows the answers of operations, and what templates give.
 
         Returns:
-            Each member's name with a mapping of its own members, or None where they are not
-            known. None where they depend on the run; by default the keys of ``result``.
+            Such as a mapping of its members; None where it depends on the run. By default the
+            keys of ``result``.
         """
-        return _keys_of(definition.result)
+        return checker.members(definition.result, {})
 
     def graph(self, definition: D) -> Graph | None:
         """Return a definition's graph; None where the kind has none."""
@@ -314,10 +330,3 @@ class Orchestrator(abc.ABC, Generic[D]):
             status: How it ends: ``succeeded``, ``failed``, ``compensated`` or ``cancelled``.
             error: Why it did not succeed, or None.
         """
-
-
-def _keys_of(template: object) -> Mapping[str, Any] | None:
-    """Return the keys of a table, each with its own; None for what a template may give."""
-    if not isinstance(template, Mapping):
-        return None
-    return {key: _keys_of(value) for key, value in template.items()}

@@ -454,7 +454,7 @@ def test_a_last_stage_that_fails_is_a_warning_and_the_next_is_done(
 ) -> None:
     workflows.fake("note.write", refuse("ink"))
     workflows.fake("note.clean", None)
-    text = staged(kind).replace("run.status != 'succeeded'", "run.status.nosuch")
+    text = staged(kind).replace("run.status != 'succeeded'", "dyn(run.status).nosuch")
     found = run(workflows, text, {"n": 1})
     assert found.status == "succeeded"
     assert found.steps["finally/tell"].status == "warning"

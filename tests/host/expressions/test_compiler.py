@@ -73,6 +73,13 @@ def test_a_wrong_name_is_an_error_at_compilation_with_the_nearest_name(
     assert error.value.code == "expression.invalid"
 
 
+def test_names_are_checked_in_an_expression_of_thousands_of_parts(expressions: Expressions) -> None:
+    many = " + 1" * 3_000
+    assert expressions.compile(f"input.n{many}", SCOPE).evaluate({"input": {"n": 1}}) == 3_001
+    with pytest.raises(ExpressionError, match="'run' has no 'idd'"):
+        expressions.compile(f"run.idd{many}", SCOPE)
+
+
 @pytest.mark.parametrize(
     "source",
     [

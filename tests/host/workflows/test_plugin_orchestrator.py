@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
 from qtforge_host.plugin_code import Author
 from qtforge_host.workflows.plugin_orchestrator import PluginOrchestrator
 from qtforge_sdk import Definition, DefinitionChecker, Orchestrator, Run
+from qtforge_sdk.members import ListOf, Members, Scalar
 
 
 class Kind(Orchestrator[Definition]):
@@ -25,10 +25,10 @@ class Kind(Orchestrator[Definition]):
     async def execute(self, run: Run) -> Any:
         return run.id
 
-    def result_members(self, definition: Definition) -> Mapping[str, Any] | None:
+    def result_members(self, definition: Definition, checker: DefinitionChecker) -> Members:
         if isinstance(self.members, Exception):
             raise self.members
-        found: Mapping[str, Any] | None = self.members
+        found: Members = self.members
         return found
 
 
@@ -39,10 +39,18 @@ def test_every_method_of_a_kind_goes_through_to_the_plugins() -> None:
 
 @pytest.mark.parametrize(
     ("members", "found"),
-    [({"a": None}, {"a": None}), (None, None), ([1], None), (ValueError("no"), None)],
+    [
+        ({"a": None}, {"a": None}),
+        (ListOf(), ListOf()),
+        (Scalar("a number"), Scalar("a number")),
+        (None, None),
+        ([1], None),
+        (ValueError("no"), None),
+    ],
 )
 def test_members_of_a_result_are_the_plugins_and_its_failure_is_none(
     members: Any, found: Any
 ) -> None:
     used = PluginOrchestrator(Kind(members), Author("one", "1.0.0"))
-    assert used.result_members(Definition(name="w", kind="kind")) == found
+    checker = cast("DefinitionChecker", None)  # it is the plugin's alone
+    assert used.result_members(Definition(name="w", kind="kind"), checker) == found

@@ -61,6 +61,7 @@ class Receipt(msgspec.Struct):
     buyer: Person
     facts: Facts
     places: list[Place]
+    more: dict[str, int]
     anything: Any = None
     text_or_place: str | Place = ""
     place: Place | None = None
@@ -165,7 +166,8 @@ def test_a_key_that_is_needed_and_missing_is_told() -> None:
 @pytest.mark.parametrize("topic", ["any", "table", "plain", "silent"])
 def test_a_topic_without_types_is_silent(topic: str) -> None:
     text = stage("message = { nonsense = 1 }", operation=f"order.{topic}")
-    assert problems('result = "${stages.a.data.nonsense.more}"\n' + text) == {}
+    way = "[0].more" if topic == "plain" else ".nonsense.more"
+    assert problems(f'result = "${{stages.a.data{way}}}"\n' + text) == {}
 
 
 def test_an_answer_with_amendments_is_not_known() -> None:
@@ -183,8 +185,43 @@ def test_an_answer_with_amendments_is_not_known() -> None:
         ("place.inner.inner.inner.postCode", None),
         ("anything.at.all", None),
         ("text_or_place.what", None),
-        ("places[0].what", None),
-        ("places.map(p, p.what)", None),
+        ("places[0].postCode", None),
+        ("places[size(stages.a.data.places) - 1].inner.postCode", None),
+        ("places.map(p, p.postCode)", None),
+        ("places.filter(p, p.inner != null).map(p, p.inner.postCode)", None),
+        ("places.exists(p, p.postCode == '1') && stages.a.data.number > 0", None),
+        ("buyer['name'].startsWith('A')", None),
+        ("more.any", None),
+        ("more['any'] + 1", None),
+        ("places[0].what", "'stages.a.data.places[0]' has no 'what'; use one of inner, postCode"),
+        ("places.map(p, p.what)", "'p' has no 'what'; use one of inner, postCode"),
+        (
+            "places.filter(p, true)[0].what",
+            "'stages.a.data.places.filter(p, true)[0]' has no 'what'; use one of inner, postCode",
+        ),
+        (
+            "places.postCode",
+            "'stages.a.data.places' is a list, which has no 'postCode'; "
+            "write stages.a.data.places[0].postCode for its first item",
+        ),
+        (
+            "places['postCode']",
+            "'stages.a.data.places' is a list, which has no 'postCode'; "
+            "use a number: stages.a.data.places[0]",
+        ),
+        ("number.x", "'stages.a.data.number' is a number, which has no 'x'; "
+                     "use stages.a.data.number"),
+        ("number[0]", "'stages.a.data.number' is a number, which has no items; "
+                      "use stages.a.data.number"),
+        ("number.map(n, n)", "'stages.a.data.number' is a number, and map() wants a list; "
+                             "use stages.a.data.number"),
+        ("buyer.name.first", "'stages.a.data.buyer.name' is a string, which has no 'first'; "
+                             "use stages.a.data.buyer.name"),
+        ("buyer['nmae']", "'stages.a.data.buyer' has no 'nmae'; did you mean 'name'?"),
+        ("buyer[0]", "'stages.a.data.buyer' is a table, and no list; "
+                     "use a name: stages.a.data.buyer.name"),
+        ("more.a.b", "'stages.a.data.more.a' is a number, which has no 'b'; "
+                     "use stages.a.data.more.a"),
         ("numbr", "'stages.a.data' has no 'numbr'; did you mean 'number'?"),
         ("buyer.nmae", "'stages.a.data.buyer' has no 'nmae'; did you mean 'name'?"),
         ("facts.wrods", "'stages.a.data.facts' has no 'wrods'; did you mean 'words'?"),
@@ -193,8 +230,10 @@ def test_an_answer_with_amendments_is_not_known() -> None:
             "'stages.a.data.place.inner.inner' has no 'post_code'; did you mean 'postCode'?",
         ),
     ],
-)
-def test_members_of_an_answer_are_those_of_its_type(expression: str, problem: str | None) -> None:
+)  # fmt: skip
+def test_members_and_items_of_an_answer_are_those_of_its_type(
+    expression: str, problem: str | None
+) -> None:
     found = problems(f'result = "${{stages.a.data.{expression}}}"\n' + stage(RIGHT))
     if problem is None:
         assert found == {}
@@ -234,7 +273,7 @@ WRONG = 'message = { article = "pen", x = 1 }'
 
 def test_all_parts_of_stages_are_compared() -> None:
     text = (
-        'result = "${stages.each.data.y} ${stages.b.data.nope}"\n'
+        'result = "${stages.each.data[0].number} ${stages.b.data.nope}"\n'
         + stage(
             RIGHT,
             'repeat = { until = "data.numbr == 1" }',
@@ -275,12 +314,17 @@ def test_a_graph_a_decision_a_machine_and_sources_are_compared() -> None:
     graph = stage(RIGHT) + stage('when = "stages.a.data.x"', 'needs = ["a"]', WRONG, name="b")
     assert sorted(problems(graph, "graph")) == ["stages[1].message.x", "stages[1].when"]
     decision = (
-        'default = "other"\n[names]\nn = "${stages.a.data.x}"\n'
+        'default = "other"\ninput = { a = "${n.z}", b = "${decision.reason.z}" }\n'
+        'result = "${stages.routing_decision.data.reson}"\n'
+        '[names]\nn = "${stages.a.data.number}"\nm = "${stages.a.data.x}"\n'
         + stage(WRONG)
         + '[[rules]]\nname = "r"\ncondition = "stages.a.data.y == 1"\ntarget = "other"\n'
     )
     assert sorted(problems(decision, "conditional")) == [
-        "names.n",
+        "input.a",
+        "input.b",
+        "names.m",
+        "result",
         "rules[0].condition",
         "stages[0].message.x",
     ]
@@ -325,7 +369,8 @@ RESULT = 'result = { words = "${stages.a.data.number}", by = { name = "Ada" } }\
     ("other", "members"),
     [
         (workflow_of(RESULT + stage(), "sequential"), {"words", "by"}),
-        (workflow_of('result = "${stages.a.data}"\n' + stage(), "sequential"), None),
+        (workflow_of('result = "${stages.a.data.facts}"\n' + stage(), "sequential"), {"words"}),
+        (workflow_of('result = "${stages.a.data.anything}"\n' + stage(), "sequential"), None),
         (workflow_of(stage(name="words"), "sequential"), {"words"}),
         (workflow_of(stage(name="words") + stage(), "graph"), {"words", "a"}),
         (workflow_of('default = "other"\n' + stage(name="words"), "conditional"), {"words"}),
@@ -363,13 +408,102 @@ def test_a_machine_without_a_result_of_its_own_gives_its_state_and_its_data() ->
 
 def test_members_within_a_workflows_result_are_known_as_far_as_it_writes_them() -> None:
     stages = '[[stages]]\nname = "a"\nworkflow = "other"\n' + stage(
-        'message = { article = "${stages.a.data.by.nam} ${stages.a.data.words.any}" }', name="b"
+        'message = { article = "${stages.a.data.by.nam} ${stages.a.data.words}" }', name="b"
     )
     found = problems(stages, find={"other": workflow_of(RESULT + stage(), "sequential")}.get)
     assert found == {
         "stages[1].message.article":
             "in 'stages.a.data.by.nam': 'stages.a.data.by' has no 'nam'; did you mean 'name'?",
     }  # fmt: skip
+
+
+def test_results_are_known_through_workflows_blocks_and_loops() -> None:
+    text = """
+        result = { a = "${stages.each.data[0].to.x}", b = "${stages.way.data.words.x}" }
+        [inputs]
+        days = { type = "list[date]" }
+        more = { type = "any", default = 1 }
+        [[stages]]
+        name = "child"
+        workflow = "other"
+        [[stages]]
+        name = "each"
+        foreach = "${stages.child.data.a.places}"
+        when = "stages.child.data.a.numbr > 0"
+        block = "one"
+        [[stages]]
+        name = "days"
+        foreach = "${input.days}"
+        block = "two"
+        [[stages]]
+        name = "more"
+        foreach = "${input.more}"
+        block = "two"
+        [[stages]]
+        name = "way"
+        switch = [{ when = "stages.each.failures[0].cod == ''", block = "way" }, { block = "way" }]
+        [blocks.one]
+        result = { by = "${item.postCode}", of = "${item.post_code}", at = "${index.x}", to = "x" }
+        [blocks.two]
+        result = "${item.year}"
+        [blocks.way]
+        result = { words = "${stages.child.data.a.facts.words}" }
+        """
+    other = workflow_of(stage(RIGHT), "sequential")
+    found = problems(text, find={"other": other}.get)
+    assert list(found) == [
+        "stages[1].when",
+        "stages[4].switch[0].when",
+        "blocks.one.result.of",
+        "blocks.one.result.at",
+        "result.a",
+    ]
+    assert "'stages.each.data[0].to' is a string, which has no 'x'" in found["result.a"]
+
+
+def test_the_result_of_a_workflow_that_runs_itself_is_not_known() -> None:
+    again = workflow_of('[[stages]]\nname = "a"\nworkflow = "third"\n', "sequential")
+    third = workflow_of('[[stages]]\nname = "b"\nworkflow = "other"\n', "sequential")
+    text = 'result = "${stages.a.data.a.b.a.any}"\n[[stages]]\nname = "a"\nworkflow = "other"\n'
+    assert problems(text, find={"other": again, "third": third}.get) == {}
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        ("input.day.year", "'input.day' is a date, which has no 'year'"),
+        ("input.days[0].year", "'input.days[0]' is a date, which has no 'year'"),
+        ("input.days.map(d, d.year)", "'d' is a date, which has no 'year'"),
+        ("input.days.year", "'input.days' is a list, which has no 'year'"),
+        ("input.count[0]", "'input.count' is a number, which has no items"),
+        ("input.any.at[0].all", None),
+        ("input.table.year", None),
+        ("input.hidden.year", None),
+        ("input.day + input.days[0]", None),
+        ("run.id.year", "'run.id' is a string, which has no 'year'"),
+        ("stages.a.status.x", "'stages.a.status' is a string, which has no 'x'"),
+        ("stages.a.attempts[1]", "'stages.a.attempts' is a number, which has no items"),
+        ("stages.a.error.code.x", "'stages.a.error.code' is a string, which has no 'x'"),
+        ("stages.a.error.cod", "'stages.a.error' has no 'cod'"),
+    ],
+)
+def test_inputs_and_what_every_stage_has_are_of_their_types(
+    expression: str, why: str | None
+) -> None:
+    text = f"""
+        result = {{ x = "${{{expression}}}" }}
+        [inputs]
+        day = {{ type = "date" }}
+        days = {{ type = "list[date]" }}
+        count = {{ type = "integer", default = 1 }}
+        any = {{ type = "any" }}
+        table = {{ type = "table" }}
+        hidden = {{ type = "string", secret = true }}
+        """
+    found = problems(text + stage(RIGHT))
+    assert [each.partition(": ")[2].partition("; ")[0] for each in found.values()] == (
+        [] if why is None else [why]
+    )
 
 
 TAKES = """
@@ -455,7 +589,11 @@ def test_members_of_a_machines_data_are_those_that_anything_sets() -> None:
     for name, problem in (
         ("data.artcle", "'data' has no 'artcle'; did you mean 'article'?"),
         ("data.found.numbr", "'data.found' has no 'numbr'; did you mean 'number'?"),
-    ):
+        ("data.article.x", "'data.article' is a string, which has no 'x'; use data.article"),
+        ("instance.id.x", "'instance.id' is a string, which has no 'x'; use instance.id"),
+        ("instance.states.x", "'instance.states' is a list, which has no 'x'; "
+                              "write instance.states[0] for its first item"),
+    ):  # fmt: skip
         wrong = problems(f'result = "${{{name}}}"\n' + MACHINE, "reactive")
         assert wrong == {"result": f"in '{name}': {problem}"}
     assert problems('result = "${data.artcle}"\n' + MACHINE, "reactive", typed=False) == {}

@@ -15,12 +15,13 @@ from qtforge_builtin_plugins.orchestrators.reactive.definition import (
 from qtforge_builtin_plugins.orchestrators.reactive.graph import draw
 from qtforge_builtin_plugins.orchestrators.reactive.instance import Instance
 from qtforge_builtin_plugins.orchestrators.reactive.microstep import Planner
-from qtforge_builtin_plugins.orchestrators.reactive.scopes import check_expressions
+from qtforge_builtin_plugins.orchestrators.reactive.scopes import check_expressions, machine_names
 from qtforge_builtin_plugins.orchestrators.reactive.snapshot import Snapshot
 from qtforge_builtin_plugins.orchestrators.reactive.validation import check_structure, every_state
 from qtforge_sdk import DefinitionChecker, Orchestrator, Run, StepResult
 from qtforge_sdk.checkpoints import AcceptedEvent, EventTrigger
 from qtforge_sdk.graphs import Graph
+from qtforge_sdk.members import Members, members_of
 from qtforge_sdk.records import CheckpointSaved
 
 __all__ = ["ReactiveOrchestrator"]
@@ -101,17 +102,18 @@ class ReactiveOrchestrator(Orchestrator[ReactiveDefinition]):
             if transition.trigger
         ]
 
-    def result_members(self, definition: ReactiveDefinition) -> Mapping[str, Any] | None:
-        """Return the keys of ``result``, unless a final state has a result of its own.
+    def result_members(self, definition: ReactiveDefinition, checker: DefinitionChecker) -> Members:
+        """Return what is known of ``result``, unless a final state has a result of its own.
 
-        Without any, they are those of the state and the data.
+        Without any, it is the state and the data.
         """
         states = [state for _, _, state in every_state(definition.states)]
         if any(state.result is not None for state in states):
             return None
+        names = machine_names(definition, checker)
         if definition.result is None:
-            return {"state": None, "data": None}
-        return super().result_members(definition)
+            return {"state": members_of([str]), "data": names["data"]}
+        return checker.members(definition.result, names)
 
     def triggers(self, definition: ReactiveDefinition) -> list[EventTrigger]:
         """Return the publications that ``start_on`` and ``events`` name."""

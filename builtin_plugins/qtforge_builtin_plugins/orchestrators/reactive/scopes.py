@@ -28,19 +28,34 @@ from qtforge_builtin_plugins.orchestrators.reactive.paths import first_key
 from qtforge_builtin_plugins.orchestrators.reactive.validation import every_state, is_event_name
 from qtforge_sdk import DefinitionChecker, Duration
 from qtforge_sdk.errors import InvalidTopicError
+from qtforge_sdk.members import ListOf, Members, members_of
 from qtforge_sdk.topics import validate_pattern, validate_topic
 
-__all__ = ["check_expressions"]
+__all__ = ["check_expressions", "machine_names"]
 
-_PUBLISHED: Final = dict.fromkeys(("name", "data", "id", "at", "late_s"))
-_EVENT: Final = {**_PUBLISHED, **dict.fromkeys(("type", "sender"))}
-_INSTANCE: Final = dict.fromkeys(("id", "workflow", "started_at", "parent", "states"))
+_TEXT: Final = members_of([str])
+_PUBLISHED: Final[Mapping[str, Members]] = MappingProxyType(
+    {
+        **dict.fromkeys(("name", "id", "at"), _TEXT),
+        "data": None,
+        "late_s": members_of([float]),
+    }
+)
+_EVENT: Final[Mapping[str, Members]] = MappingProxyType(
+    {**_PUBLISHED, **dict.fromkeys(("type", "sender"), _TEXT)}
+)
+_INSTANCE: Final[Mapping[str, Members]] = MappingProxyType(
+    {
+        **dict.fromkeys(("id", "workflow", "started_at", "parent"), _TEXT),
+        "states": ListOf(_TEXT),
+    }
+)
 _EVENT_ONLY: Final[Mapping[str, Any]] = MappingProxyType({"event": _PUBLISHED})
 
 
 def check_expressions(definition: ReactiveDefinition, checker: DefinitionChecker) -> None:
     """Check every topic, duration, condition and template of a machine."""
-    names = {"event": _EVENT, "data": _data_members(definition, checker), "instance": _INSTANCE}
+    names = machine_names(definition, checker)
     checker.template("data", definition.data, ())
     if definition.key is not None:
         checker.template("key", definition.key, ())
@@ -66,17 +81,22 @@ def check_expressions(definition: ReactiveDefinition, checker: DefinitionChecker
     checker.template("summary", definition.summary, (), names)
 
 
-def _data_members(
-    definition: ReactiveDefinition, checker: DefinitionChecker
-) -> Mapping[str, Any] | None:
+def machine_names(definition: ReactiveDefinition, checker: DefinitionChecker) -> dict[str, Members]:
+    """Return the names that a machine's expressions may use, with what is known of them."""
+    return {"event": _EVENT, "data": _data_members(definition, checker), "instance": _INSTANCE}
+
+
+def _data_members(definition: ReactiveDefinition, checker: DefinitionChecker) -> Members:
     """Return the members that a machine's data may ever have; None where they are not known.
 
-    Those of a key that one call alone sets are those of the call's answer.
+    Of a key's value is known what is the same of everything that sets it: the first value, a
+    call's answer, a template.
     """
     if not checker.is_typed or not isinstance(definition.data, Mapping):
         return None
-    found: dict[str, list[Mapping[str, Any] | None]] = {
-        key: [] if value is None else [None] for key, value in definition.data.items()
+    found: dict[str, list[Members]] = {
+        key: [] if value is None else [checker.members(value, {})]
+        for key, value in definition.data.items()
     }
     for action in definition.actions.values():
         for path, members in _targets(action, checker):
@@ -84,19 +104,21 @@ def _data_members(
                 return None
             key = first_key(path)
             found.setdefault(key, []).append(members if key == path else None)
-    return {key: members[0] if len(members) == 1 else None for key, members in found.items()}
+    return {
+        key: members[0] if members and all(each == members[0] for each in members) else None
+        for key, members in found.items()
+    }
 
 
-def _targets(
-    action: object, checker: DefinitionChecker
-) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
-    """Yield the paths in the data that an action sets, with the members of their values."""
+def _targets(action: object, checker: DefinitionChecker) -> Iterator[tuple[str, Members]]:
+    """Yield the paths in the data that an action sets, with what is known of their values."""
     if isinstance(action, SetAction):
-        yield from ((key, None) for key in action.values)
+        for key, value in action.values.items():
+            yield key, checker.members(value, {"event": _EVENT, "instance": _INSTANCE})
     elif isinstance(action, PluginCallAction) and action.result is not None:
         yield action.result, checker.answer(action.operation, action.plugin)
     elif isinstance(action, WorkflowAction) and action.result is not None:
-        yield action.result, None
+        yield action.result, _TEXT  # the run's id
     elif isinstance(action, ForeachAction):
         yield action.item, None
         if action.index is not None:
