@@ -31,6 +31,12 @@ _MAGIC: Final = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_MS: Final = 30_000
 _WAL_PAGES: Final = 10_000  # 40 MB between checkpoints: a page that changes often is copied once
 _WAL_BYTES: Final = 64 << 20
+# One statement reads all three at one moment: another process may be making the tables.
+_STATE: Final = (
+    "SELECT application_id, user_version,"
+    " (SELECT group_concat(name) FROM sqlite_schema WHERE type = 'table')"
+    " FROM pragma_application_id, pragma_user_version"
+)
 _RESTORE: Final = "restore it from a backup, or give another --state-dir"
 
 
@@ -98,7 +104,10 @@ def prepare(path: Path) -> None:
         connection = connect(path)
         try:
             _check_origin(connection, path)
-            connection.execute("PRAGMA journal_mode = WAL")
+            if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                from qtforge_sdk.sqlite_store import set_wal  # most commands find it set
+
+                set_wal(connection, _BUSY_TIMEOUT_MS / 1000)
             _migrate(connection)
         finally:
             connection.close()
@@ -194,10 +203,7 @@ def _check_header(path: Path) -> None:
 
 
 def _check_origin(connection: sqlite3.Connection, path: Path) -> None:
-    version = _pragma(connection, "PRAGMA user_version")
-    tables = {
-        name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
-    }
+    application_id, version, names = connection.execute(_STATE).fetchone()
     if version > FORMAT_VERSION:
         raise StateDirectoryError(
             str(path.parent),
@@ -205,8 +211,8 @@ def _check_origin(connection: sqlite3.Connection, path: Path) -> None:
             f" {FORMAT_VERSION}",
             "upgrade qtforge-host, or give another --state-dir",
         )
-    ours = _pragma(connection, "PRAGMA application_id") == APPLICATION_ID
-    if not (ours if version else tables <= {"history"}):
+    is_ours = application_id == APPLICATION_ID if version else names in (None, "history")
+    if not is_ours:
         raise StateDirectoryError(
             str(path.parent), f"{path.name} is another program's", "give another --state-dir"
         )

@@ -51,6 +51,11 @@ class JournalWatch:
         return self._fresh_until_s == math.inf or time.monotonic() < self._fresh_until_s
 
     @property
+    def looked_at_s(self) -> float:
+        """When the last look began, by `time.monotonic`."""
+        return self._looked_at_s
+
+    @property
     def is_awake(self) -> bool:
         """Whether the next look comes by itself."""
         return self._next is not None or self._task is not None

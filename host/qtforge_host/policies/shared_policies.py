@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final
@@ -46,10 +47,11 @@ class SharedPolicies:
         self._watch: Final = JournalWatch(journal, self._notice, self._has_anything)
         self._leases: Final[list[LimitLease]] = []
         self._not_closed: Final[dict[str, set[str]]] = {}  # plugins by topic
-        # Breakers as the journal has them: seen there, opened by this process and not seen yet,
-        # and closed by this process but perhaps still seen.
+        # Breakers as the journal has them: seen there, opened by this process and not seen yet
+        # (with the moment by which that was written), and closed by this process but perhaps
+        # still seen.
         self._seen: Final[dict[_Key, datetime.datetime]] = {}
-        self._opened: Final[dict[_Key, datetime.datetime]] = {}
+        self._opened: Final[dict[_Key, tuple[datetime.datetime, float]]] = {}
         self._closed: Final[dict[_Key, datetime.datetime]] = {}
         self._to_write: Final[dict[_Key, Transition]] = {}
         self._writing: Final[dict[_Key, asyncio.Task[None]]] = {}
@@ -215,15 +217,14 @@ class SharedPolicies:
             open_for_s = seconds(breaker.policy.open_for)
             until = await self._journal.open_breaker(*key, open_for_s, transition.reason)
             self._closed.pop(key, None)
-            self._opened[key] = until
+            self._opened[key] = until, time.monotonic()
         else:
             await self._journal.close_breaker(*key)
             self._forget(key)
 
     def _forget(self, key: _Key) -> None:
-        until = self._opened.pop(key, None) or self._seen.pop(key, None)
-        self._seen.pop(key, None)
-        if until is not None:
+        seen, opened = self._seen.pop(key, None), self._opened.pop(key, None)
+        if (until := opened[0] if opened is not None else seen) is not None:
             self._closed[key] = until
 
     async def _adopt(self, found: Sequence[OpenBreaker]) -> None:
@@ -239,13 +240,17 @@ class SharedPolicies:
         for key, row in rows.items():
             if key in self._writing or row.until == self._closed.get(key):
                 continue
-            if row.until == self._opened.get(key):
+            opened = self._opened.get(key)
+            if opened is not None and row.until == opened[0]:
                 del self._opened[key]
             elif row.until != self._seen.get(key):
                 changed.append(row)
             self._seen[key] = row.until
         for key in [each for each in self._closed if each not in rows]:
             del self._closed[key]
+        for key, (_, written_s) in list(self._opened.items()):
+            if key not in rows and written_s <= self._watch.looked_at_s:
+                self._seen[key] = self._opened.pop(key)[0]  # it was there, between two looks
         for key in [each for each in self._seen if each not in rows]:
             del self._seen[key]
             breaker = self._breakers.known(*key)

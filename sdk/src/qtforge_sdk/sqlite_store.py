@@ -22,7 +22,7 @@ import msgspec
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.files import private_file, private_folder
 
-__all__ = ["Reason", "Schema", "SqliteStore", "StoreError", "reason_of"]
+__all__ = ["Reason", "Schema", "SqliteStore", "StoreError", "reason_of", "set_wal"]
 
 Reason = Literal["busy", "full", "unwritable", "damaged", "newer", "foreign", "failed"]
 """Why a store can't be used.
@@ -229,7 +229,7 @@ class SqliteStore:
         return int(version)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        self._set_wal(connection)
+        set_wal(connection, self._busy_timeout_s)
         with _transaction(connection):
             # Another process may have been first while this one waited for the lock.
             for statements in self._schema.migrations[self._version(connection) :]:
@@ -238,21 +238,30 @@ class SqliteStore:
             connection.execute(f"PRAGMA application_id = {self._schema.application_id:d}")
             connection.execute(f"PRAGMA user_version = {self._schema.version:d}")
 
-    def _set_wal(self, connection: sqlite3.Connection) -> None:
-        """Set the write-ahead log, with which readers do not wait for a writer.
 
-        SQLite does not apply the busy timeout to this change.
-        """
-        deadline = time.monotonic() + self._busy_timeout_s
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if reason_of(error) != "busy" or time.monotonic() >= deadline:
-                    raise
-                time.sleep(_RETRY_S)
-            else:
-                return
+def set_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
+    """Set the write-ahead log, with which readers do not wait for a writer.
+
+    SQLite does not apply the busy timeout to this change, so that of several processes that
+    open a new file together all but one would fail.
+
+    Args:
+        connection: To the file, without a transaction.
+        timeout_s: How long to wait for other connections to let the file go, in seconds.
+
+    Raises:
+        sqlite3.Error: The file can't be changed, or stayed locked for so long.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if reason_of(error) != "busy" or time.monotonic() >= deadline:
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return
 
 
 @contextmanager

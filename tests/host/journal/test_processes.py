@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
 import pytest
 
+from qtforge_host.journal.database import JOURNAL_FILE, prepare
 from qtforge_host.journal.sqlite import SqliteJournal
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.journal_errors import RunOwnedError
@@ -207,3 +210,28 @@ def test_a_forked_child_does_not_keep_its_parents_runs(tmp_path: Path) -> None:
         await journal.close()
 
     asyncio.run(scenario())
+
+
+def test_processes_that_make_a_journal_together_all_open_it(tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+
+    def opened(folder: Path) -> None:
+        together.wait(DEADLINE_S)
+        prepare(folder / JOURNAL_FILE)  # each has a connection of its own, as a process has
+
+    with ThreadPoolExecutor(together.parties) as threads:
+        for name in names(20):
+            for _ in threads.map(opened, [tmp_path / name] * together.parties):
+                pass
+
+
+def test_a_new_journal_waits_for_a_reader_of_the_file(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / JOURNAL_FILE)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        with ThreadPoolExecutor(1) as thread:
+            opened = thread.submit(prepare, tmp_path / JOURNAL_FILE)
+            with pytest.raises(TimeoutError):
+                opened.result(0.2)
+            reader.execute("COMMIT")
+            opened.result(DEADLINE_S)

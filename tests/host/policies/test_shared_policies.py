@@ -458,6 +458,24 @@ def test_one_process_at_a_time_makes_trial_calls_until_all_are_closed(opens: Ope
     run(test)
 
 
+def test_a_breaker_that_another_process_closes_soon_is_closed_for_its_opener(
+    opens: Opens,
+) -> None:
+    async def test() -> None:
+        policy = TopicPolicy(breaker=Breaker(failures=2, open_for="1ms"))
+        async with opens(2, policy) as (one, two):
+            await fail(one)
+            await until(lambda: one.calls["open_breaker"] == 1)
+            while not (await one.journal.standing()).breakers:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # then a trial call may be made
+            await two.request()
+            assert [each.after for each in two.transitions] == ["open", "half_open", "closed"]
+            await until(lambda: one.state() == "closed")  # at its next look
+
+    run(test)
+
+
 def test_the_right_to_trial_calls_that_is_not_used_is_returned(opens: Opens) -> None:
     async def test() -> None:
         policy = TopicPolicy(breaker=Breaker(failures=2, open_for="1ms"))
