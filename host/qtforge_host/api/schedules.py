@@ -24,15 +24,17 @@ from qtforge_host.api.documents import (
 )
 from qtforge_host.api.errors import NotFoundError
 from qtforge_host.api.parts import Parts
+from qtforge_host.app import Host
 from qtforge_host.config.settings import Settings
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.runs.run_keys import Start
 from qtforge_host.schedules.schedule import MOST_TIMES, Schedule, cron_schedule, read_schedules
 from qtforge_host.schedules.state import Outcome, PlannedTime, ScheduleState, ScheduleStates
+from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.durations import Duration, wait_seconds
-from qtforge_sdk.errors import RunError
+from qtforge_sdk.errors import RunError, WorkflowUnmetError
 from qtforge_sdk.journal_errors import RunDuplicateError, RunExistsError, RunNotFoundError
-from qtforge_sdk.records import QueueEntry, StartedBy
+from qtforge_sdk.records import DEFAULT_POOL, QueueEntry, StartedBy
 from qtforge_sdk.run_status import UNFINISHED
 from qtforge_sdk.validation import did_you_mean
 
@@ -45,6 +47,7 @@ __all__ = [
     "input_of",
     "open_schedules",
     "times_of_cron",
+    "workflow_of",
 ]
 
 _SHOWN: Final = 10
@@ -308,7 +311,7 @@ class ScheduleClient:
         self, schedule: Schedule, planned: datetime.datetime, run_id: str, outcome: str
     ) -> PlannedRow:
         durable, host = await self._parts.durable(), await self._parts.host()
-        workflow = durable.engine.workflows.declared(schedule.workflow)
+        workflow = await workflow_of(host, schedule)
         given = await input_of(host.expressions, schedule, planned, None)
         try:
             await durable.engine.enqueue(
@@ -405,6 +408,20 @@ def times_of_cron(cron: str, timezone: str = "UTC", count: int = _SHOWN) -> Plan
     schedule = cron_schedule(cron, timezone)
     times = itertools.islice(schedule.times(datetime.datetime.now(datetime.UTC)), count)
     return PlannedTimes(cron=cron, timezone=timezone, times=[*times])
+
+
+async def workflow_of(host: Host, schedule: Schedule) -> Workflow:
+    """Return the workflow that a schedule starts.
+
+    That of another pool, and one whose plugins are missing here, may be right where it is executed.
+
+    Raises:
+        WorkflowError: There is none, or its definition has problems.
+    """
+    if schedule.pool == DEFAULT_POOL:
+        with contextlib.suppress(WorkflowUnmetError):
+            return await host.started_workflow(schedule.workflow, queued=True)
+    return host.catalog.get(schedule.workflow)
 
 
 class ScheduledInput(NamedTuple):

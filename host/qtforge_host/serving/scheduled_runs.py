@@ -6,8 +6,8 @@ import contextlib
 import datetime
 
 from qtforge_host.api.client import RunClient
-from qtforge_host.api.schedules import ScheduledInput, input_of
-from qtforge_host.expressions.compiler import Expressions
+from qtforge_host.api.schedules import ScheduledInput, input_of, workflow_of
+from qtforge_host.app import Host
 from qtforge_host.runs.errors import RunEndedError
 from qtforge_host.runs.run_keys import Start
 from qtforge_host.runs.supervisor import Durable
@@ -26,21 +26,20 @@ class JournalScheduledRuns:
     Args:
         durable: The journal, with what executes runs on it.
         client: Cancels runs.
-        expressions: Evaluates expressions in the inputs of schedules.
+        host: Finds workflows, and evaluates expressions in the inputs of schedules.
     """
 
-    def __init__(self, durable: Durable, client: RunClient, expressions: Expressions) -> None:
+    def __init__(self, durable: Durable, client: RunClient, host: Host) -> None:
         self._durable = durable
         self._client = client
-        self._expressions = expressions
+        self._host = host
 
     async def start(self, schedule: Schedule, run_id: str, given: ScheduledInput) -> None:
         """Queue a schedule's workflow as the run of that name; see `ScheduledRuns`."""
-        engine = self._durable.engine
-        workflow = engine.workflows.declared(schedule.workflow)
+        workflow = await workflow_of(self._host, schedule)
         start = Start(by=StartedBy(kind="schedule", name=schedule.name), tags=given.tags)
         try:
-            await engine.enqueue(
+            await self._durable.engine.enqueue(
                 workflow,
                 given.input,
                 QueueEntry(pool=schedule.pool),
@@ -69,4 +68,4 @@ class JournalScheduledRuns:
         self, schedule: Schedule, planned: datetime.datetime, previous: datetime.datetime | None
     ) -> ScheduledInput:
         """Return the input of the run of a planned time; see `ScheduledRuns`."""
-        return await input_of(self._expressions, schedule, planned, previous)
+        return await input_of(self._host.expressions, schedule, planned, previous)

@@ -315,13 +315,15 @@ class Scheduler:
     def _next_look(
         self, schedule: Schedule, state: ScheduleState, now: datetime.datetime
     ) -> datetime.datetime:
-        if schedule.name in self._refused or state.queued is not None:
-            return now + datetime.timedelta(seconds=_AGAIN_S)
         times = [*schedule.between(state.planned, now)] if now > state.planned else []
         following = schedule.after(max(now, state.planned))
         if following is not None:
             times.append(following)
-        return min(map(schedule.due, times), default=_NEVER)
+        due = [schedule.due(each) for each in times]
+        if schedule.name in self._refused or state.queued is not None:
+            again = now + datetime.timedelta(seconds=_AGAIN_S)
+            due = [again, *(each for each in due if each > now)]
+        return min(due, default=_NEVER)
 
     def _wait_s(self) -> float:
         now = self._clock.now()

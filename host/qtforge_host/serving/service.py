@@ -100,7 +100,7 @@ class Service:
             stack.push_async_callback(self._leave_runs)
             scheduler = Scheduler(
                 self._schedules,
-                JournalScheduledRuns(self.durable, self.client, self.host.expressions),
+                JournalScheduledRuns(self.durable, self.client, self.host),
                 ScheduleStates.of(self.durable.journal, self.settings.state_dir),
                 self.durable.clock,
             )

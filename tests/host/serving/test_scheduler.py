@@ -540,6 +540,25 @@ def test_one_planned_time_waits_for_the_end_of_the_run_before(memory: Memory) ->
     assert memory.state.queued is None
 
 
+def test_no_planned_time_is_missed_while_a_process_waits_for_a_run_or_a_start(
+    memory: Memory,
+) -> None:
+    async def case(started: Started) -> None:
+        clock = VirtualClock(START)
+        wanted = [replace(each, crons=(), every_s=2.0) for each in schedules(overlap="queue")]
+        started.lasts = True
+        async with memory.open() as states, scheduling(wanted, started, states, clock):
+            await clock.advance(10)
+            started.unfinished.clear()
+            started.known = False  # nothing can be started
+            await clock.advance(10)
+
+    asyncio.run(case(Started()))
+    outcomes = [(each.outcome, each.why) for each in memory.state.past]
+    assert [outcome for outcome, _ in outcomes[:4]] == ["started", "skipped", "skipped", "skipped"]
+    assert "no process could start its runs" not in [why for _, why in outcomes]
+
+
 def test_the_planned_time_that_waits_goes_before_one_that_has_come_meanwhile(
     memory: Memory,
 ) -> None:

@@ -124,3 +124,21 @@ def test_a_schedule_that_is_not_there_or_not_valid_is_said(serving: Serving) -> 
     )
     both = serving.cli("schedules", "list")
     assert (both.returncode, "'cron' and 'every' are both there" in both.stderr) == (2, True)
+
+
+def test_a_workflow_with_problems_is_not_started_unless_another_pool_executes_it(
+    serving: Serving,
+) -> None:
+    folder = serving.config.parent / "workflows"
+    folder.mkdir(exist_ok=True)
+    (folder / "half.toml").write_text(
+        'name = "half"\nkind = "sequential"\n[[stages]]\nname = "a"\noperation = "no.such"\n'
+    )
+    text = '[schedules.half]\nworkflow = "half"\ncron = "0 0 29 2 *"\n'
+    serving.config.write_text(text)
+    wrong = serving.cli("schedules", "trigger", "half")
+    assert (wrong.returncode, "no active plugin answers 'no.such'" in wrong.stderr) == (1, True)
+    assert serving.json("runs", "list", "--json")["runs"] == []
+    serving.config.write_text(f'{text}pool = "others"\n')
+    (run,) = serving.json("schedules", "trigger", "half", "--json")["runs"]
+    assert run["outcome"] == "triggered"
