@@ -20,6 +20,7 @@ __all__ = [
     "NoRetentionError",
     "NotFoundError",
     "QueueInvalidError",
+    "SearchInvalidError",
     "ServeNotInstalledError",
     "TooManyRunsError",
 ]
@@ -105,6 +106,26 @@ class QueueInvalidError(QtForgeError):
     code = "queue.invalid"
     exit_code = 2
     http_status = 400
+
+
+class SearchInvalidError(QtForgeError):
+    """A search has no word.
+
+    Args:
+        text: What was searched for.
+    """
+
+    code = "run.search_invalid"
+    exit_code = 2
+    http_status = 422
+
+    def __init__(self, text: str, /) -> None:
+        super().__init__(
+            f"there is nothing to search for in '{text}'",
+            "a search needs a letter or a digit",
+            "give the beginnings of words, such as: acme 2026",
+        )
+        self.text = text
 
 
 class NoRetentionError(QtForgeError):

@@ -23,7 +23,7 @@ from qtforge_host.api.documents import (
     RunList,
     RunTags,
 )
-from qtforge_host.api.errors import NoRetentionError
+from qtforge_host.api.errors import NoRetentionError, SearchInvalidError
 from qtforge_host.api.lookup import find_run, found_runs, list_runs, shown_status
 from qtforge_host.api.parts import Parts
 from qtforge_host.clock import in_utc
@@ -34,6 +34,7 @@ from qtforge_sdk.conversion import to_plain
 from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import RunQuery
+from qtforge_sdk.journal_kit.search_words import search_terms
 from qtforge_sdk.records import Record
 from qtforge_sdk.run_logs import LogLevel
 from qtforge_sdk.run_status import UNFINISHED
@@ -87,6 +88,7 @@ class RunFilters(TypedDict, total=False):
     error_code: str | None
     plugin: str | None
     parent: str | None
+    search: str | None
     since: datetime.datetime | None
     until: datetime.datetime | None
 
@@ -194,6 +196,7 @@ class RunStore:
         error_code: str | None = None,
         plugin: str | None = None,
         parent: str | None = None,
+        search: str | None = None,
         since: datetime.datetime | None = None,
         until: datetime.datetime | None = None,
         limit: int = 50,
@@ -213,12 +216,15 @@ class RunStore:
             error_code: The code of the error with which they failed or are blocked.
             plugin: The plugin that failed in them.
             parent: The run that started them.
+            search: Beginnings of words in their id, title, workflow, origin, input, tags or error;
+                they have all of these words, whatever their order and case.
             since: Started then or later.
             until: Started before that; the ``next`` of the page before.
             limit: At most so many.
 
         Raises:
             QueueInvalidError: ``needs`` is not ``NAME==VERSION``.
+            SearchInvalidError: There is no word to search for.
         """
         query = _query(
             statuses=statuses,
@@ -231,6 +237,7 @@ class RunStore:
             error_code=error_code,
             plugin=plugin,
             parent=parent,
+            search=search,
             since=since,
             until=until,
             limit=limit,
@@ -244,6 +251,7 @@ class RunStore:
 
         Raises:
             QueueInvalidError: ``needs`` is not ``NAME==VERSION``.
+            SearchInvalidError: There is no word to search for.
         """
         query = _query(**filters, limit=MOST_COUNTED + 1)
         found = len(await found_runs(await self._parts.journal(), query))
@@ -536,6 +544,7 @@ def _query(
     error_code: str | None = None,
     plugin: str | None = None,
     parent: str | None = None,
+    search: str | None = None,
     since: datetime.datetime | None = None,
     until: datetime.datetime | None = None,
     limit: int,
@@ -544,7 +553,10 @@ def _query(
 
     Raises:
         QueueInvalidError: ``needs`` is not ``NAME==VERSION``.
+        SearchInvalidError: There is no word to search for.
     """
+    if search is not None and not search_terms(search):
+        raise SearchInvalidError(search)
     needed = None
     if needs is not None:
         from qtforge_host.api.nodes import needed_plugin  # few lists need it
@@ -561,6 +573,7 @@ def _query(
         error_code=error_code,
         error_plugin=plugin,
         parent=parent,
+        search=search,
         started_since=None if since is None else in_utc(since),
         started_until=None if until is None else in_utc(until),
         limit=limit,

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from qtforge_host.journal.search_index import set_tag_words
 from qtforge_sdk.journal import Admission, Ownership, Posted
 from qtforge_sdk.journal_errors import RunDuplicateError, RunNotFoundError, StaleOwnerError
 from qtforge_sdk.journal_kit.admission import (
@@ -191,6 +192,7 @@ def store_tags(connection: sqlite3.Connection, key: int, tags: Mapping[str, str]
     connection.execute(DROP_TAGS, (key,))
     connection.execute(_SET_TAGS, (tags_text(tags), key))
     connection.execute(_ADD_TAGS, (key,))
+    set_tag_words(connection, key, tags)
 
 
 def _unique_key(started: RunStarted) -> str:

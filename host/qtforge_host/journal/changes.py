@@ -15,6 +15,7 @@ from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.owner_lock import OwnerLocks
 from qtforge_host.journal.queries import listening, payloads
 from qtforge_host.journal.schema import insert_run
+from qtforge_host.journal.search_index import drop_words, store_words
 from qtforge_sdk.journal import Announcement, Ownership, Posted, Publication, is_run_id
 from qtforge_sdk.journal_errors import (
     RunExistsError,
@@ -31,6 +32,7 @@ from qtforge_sdk.journal_kit.appending import (
 from qtforge_sdk.journal_kit.archive import Archive
 from qtforge_sdk.journal_kit.encoding import Encoded, to_us
 from qtforge_sdk.journal_kit.jobs import Change
+from qtforge_sdk.journal_kit.search_words import search_row
 from qtforge_sdk.records import CheckpointSaved, RunFinished, RunWaiting
 
 __all__ = [
@@ -377,6 +379,7 @@ def _delete(group: GroupCommit, keys: Sequence[int]) -> None:
         for table in ("records", "inbox", "timers", "arrivals", "blobs"):
             execute(f"DELETE FROM {table} WHERE run = ?", (key,))  # noqa: S608
         execute(DROP_TAGS, (key,))
+        drop_words(group.connection, key)
         execute("DELETE FROM runs WHERE key = ?", (key,))
 
 
@@ -407,6 +410,8 @@ def import_archive(archive: Archive) -> Change:
         run_id = archive.run_id
         key = insert_run(group.connection, run_row(archive.decoded, None, 0))
         if key is not None:
+            store_words(group.connection, key, search_row(archive.decoded))
+            group.note_new_words(1)
             _store_keys(group, key, archive)
         else:
             if not archive.is_stored_as(payloads(group.connection, _key(group, run_id))):

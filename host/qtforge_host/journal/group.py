@@ -18,6 +18,14 @@ from qtforge_host.journal.schema import (
     insert_many,
     insert_run,
 )
+from qtforge_host.journal.search_index import (
+    ADD_WORDS,
+    INDEXED_AT_ONCE,
+    MARK_NEW,
+    count_new,
+    index_words,
+    set_error_words,
+)
 from qtforge_host.journal.waiting_rows import WaitingRows
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import Admission, Ownership, Posted
@@ -66,6 +74,7 @@ class GroupCommit:
         self._last_positions: dict[int, int] = {}  # of the runs that this process owns
         # Status, label and events in the row of each run with checkpoints.
         self._shown: dict[int, tuple[str, str, str]] = {}
+        self._not_indexed: int | None = None  # how many runs, about; None before it is known
 
     def commit(self, jobs: Sequence[Job], meanwhile: Callable[[], None] = _nothing) -> list[Any]:
         """Do all jobs in one transaction, in order; new runs first.
@@ -87,11 +96,13 @@ class GroupCommit:
                 return [None] * len(jobs)
             self.connection.execute("BEGIN IMMEDIATE")
             outcomes = self._do(jobs)
+            self._index()
             meanwhile()
             self.connection.execute("COMMIT")
         except BaseException:
             self._last_positions.clear()
             self._shown.clear()
+            self._not_indexed = None
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
@@ -129,6 +140,11 @@ class GroupCommit:
         if message.blobs:
             self.add_blobs(key, message.blobs)
         return self.waiting.post(key, message_id, message, arrives=finished_at is None)
+
+    def note_new_words(self, count: int) -> None:
+        """Note that the index of words does not have so many runs as they are."""
+        if count and self._not_indexed is not None:
+            self._not_indexed += count
 
     def forget(self, key: int) -> None:
         """Drop what is cached of a run whose owner has changed."""
@@ -194,21 +210,34 @@ class GroupCommit:
             self._append(waiting, outcomes)
         return outcomes
 
+    def _index(self) -> None:
+        """Index the words of runs, once there are many of them."""
+        if self._not_indexed is None:
+            self._not_indexed = count_new(self.connection)
+        if self._not_indexed >= INDEXED_AT_ONCE:
+            index_words(self.connection)
+            self._not_indexed = count_new(self.connection)  # another process may have done it
+
     def _create(self, creates: Sequence[tuple[int, Create]], outcomes: list[Any]) -> None:
         keys = self._create_rows([job.row for _, job in creates])
         rows: list[int | bytes] = []
+        words: list[int | str] = []
         for (place, job), key in zip(creates, keys, strict=True):
             run_id = job.row[0]
             if key is None:
                 outcomes[place] = RunExistsError(run_id)
                 continue
             self._last_positions[key] = 0  # a key is never used again
+            words += (key, *job.search)
             for position, entry in self._number(key, job.entries):
                 self.add_blobs(key, entry.blobs)
                 rows += (key, position, entry.checksum, entry.payload)
             if job.row.owner is not None:
                 outcomes[place] = Ownership(run_id=run_id, epoch=1, owner=self.owner, key=key)
         insert_many(self.connection, _INSERT_RECORDS, 4, rows)
+        insert_many(self.connection, ADD_WORDS, 4, words)
+        insert_many(self.connection, MARK_NEW, 1, words[::4])
+        self.note_new_words(len(words) // 4)
 
     def _create_with_keys(self, place: int, job: Create, outcomes: list[Any]) -> None:
         """Create a run with tags or keys, unless another run keeps it from that."""
@@ -250,6 +279,7 @@ class GroupCommit:
         ended: list[int] = []
         checkpoints: list[tuple[int, int, CheckpointRow]] = []
         answered: list[tuple[int, str]] = []
+        errors: dict[int, str] = {}
         for place, job in waiting:
             key = job.ownership.key
             if not self._is_mine(job) or epochs.get(key) != job.ownership.epoch:
@@ -266,6 +296,7 @@ class GroupCommit:
                 rows += (key, position, entry.checksum, entry.payload)
             if job.status is not None and not self._has_status(job):
                 statuses[key] = (key, *msgspec.structs.astuple(job.status))
+                errors[key] = job.error_words
                 if job.status.finished_at_us is not None:
                     # For the rest of the group the run has no owner.
                     del epochs[key]
@@ -277,6 +308,7 @@ class GroupCommit:
         if statuses:
             new = msgspec.json.encode(list(statuses.values())).decode()
             self.connection.execute(_SET_STATUS, (new,))
+            set_error_words(self.connection, errors)
         self.waiting.save(checkpoints)
         self.waiting.drop(answered, ended)
 

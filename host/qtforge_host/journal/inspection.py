@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from qtforge_host.journal.blob_files import BlobFiles
 from qtforge_host.journal.database import snapshot
 from qtforge_host.journal.limit_changes import damaged_limits
@@ -19,11 +21,14 @@ from qtforge_sdk.journal_kit.encoding import (
     decode_publication,
 )
 from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow, StoredRecord, expected_rows
+from qtforge_sdk.journal_kit.search_words import SearchRow
 
 __all__ = [
     "STRAY_TAGS",
+    "STRAY_WORDS",
     "inspect",
     "missing_rows",
+    "missing_words",
     "read_statistics",
     "rows_by_records",
 ]
@@ -55,6 +60,11 @@ STRAY_TAGS: Final = """SELECT 1 FROM tags LEFT JOIN runs ON runs.key = tags.run
             AND tags.started_at = runs.started_at AND run = runs.key)
     LIMIT 1"""
 """Returns a row where the index of tags is not that of the runs' tags."""
+STRAY_WORDS: Final = """SELECT 1 FROM (SELECT run FROM searched UNION SELECT run FROM search_new)
+    WHERE run NOT IN (SELECT key FROM runs UNION SELECT run FROM records) LIMIT 1"""
+"""Returns a row where there are words of a run without a row and records."""
+_WORDS: Final = """SELECT words, error, searched.tags, runs.tags
+    FROM runs LEFT JOIN searched ON run = key WHERE key = ?"""
 _BAD_TAGS: Final = "SELECT run_id FROM runs WHERE NOT json_valid(tags)"
 _TIMERS: Final = "SELECT name, due FROM timers WHERE run = ?"
 _NOT_ARRIVED: Final = """SELECT position, message_id FROM inbox WHERE run = :run
@@ -162,6 +172,9 @@ def _runs(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
         elif run.is_whole:
             yield from run.row_damage(row)
             yield from run.waiting_damage(*missing_rows(connection, run))
+            if missing_words(connection, run) is not None:
+                what = "the words by which it is found do not fit it"
+                yield Damage(what=what, run_id=run.run_id)
     yield from found
     for key, run_id, *_ in rows.values():
         if key not in with_records:
@@ -171,9 +184,22 @@ def _runs(connection: sqlite3.Connection, blobs: BlobFiles) -> Iterator[Damage]:
         yield Damage(what="its tags can't be read", run_id=run_id)
     if not bad_tags and connection.execute(STRAY_TAGS).fetchone() is not None:
         yield Damage(what="the index of tags does not fit the runs' tags")
+    if connection.execute(STRAY_WORDS).fetchone() is not None:
+        yield Damage(what="there are words of a run that is not listed")
     for run_id, table in connection.execute(_STRAY):
         what = f"a row of '{table}' belongs to nothing that waits"
         yield Damage(what=what, run_id=run_id)
+
+
+def missing_words(connection: sqlite3.Connection, run: ExpectedRow) -> SearchRow | None:
+    """Return the words by which a run should be found; None where these are stored."""
+    *words, text = connection.execute(_WORDS, (run.key,)).fetchone()
+    try:
+        tags = msgspec.json.decode(text, type=dict[str, str])
+    except msgspec.MsgspecError:  # which is reported for itself
+        return None
+    wanted = run.words_with(tags)
+    return None if tuple(words) == wanted else wanted
 
 
 def missing_rows(

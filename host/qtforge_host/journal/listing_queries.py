@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +16,7 @@ from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.journal_kit.appending import started_by_of
 from qtforge_sdk.journal_kit.encoding import from_us, to_us
 
-__all__ = ["list_runs", "summary_of", "waits_for"]
+__all__ = ["is_storable", "list_runs", "runs_of_keys", "summary_of", "waits_for"]
 
 _COLUMNS: Final = f"""run_id, workflow, kind, status, started_at, finished_at, owner, epoch, parent,
     label, accepts, kept_at,
@@ -65,6 +65,9 @@ _BY_ERROR_PLUGIN: Final = f"""SELECT {_COLUMNS}, key FROM runs INDEXED BY runs_b
     WHERE {_SOME}"""  # noqa: S608 - of constants
 _BY_ACCEPTED: Final = f"""SELECT {_COLUMNS}, key FROM runs INDEXED BY runs_waiting
     WHERE status = 'waiting' AND workflow = :workflow AND accepts = :accepts AND """  # noqa: S608 - of constants
+_BY_KEYS: Final = f"""SELECT {_COLUMNS}, runs.key
+    FROM (SELECT key AS number, value AS wanted FROM json_each(?))
+    CROSS JOIN runs ON runs.key = wanted ORDER BY number"""  # noqa: S608 - of constants
 _BY_NAME: Final = f"SELECT {_COLUMNS}, key FROM runs WHERE run_id = ?"  # noqa: S608 - of constants
 # One seek for each workflow and set of accepted events; these are few, because the runs of a
 # workflow share them.
@@ -109,30 +112,38 @@ def list_runs(
     Raises:
         RunNotFoundError: The query begins after a run that does not exist.
     """
-    try:
-        for text in (
-            *query.tags,
-            *query.tags.values(),
-            query.schedule or "",
-            query.error_code or "",
-            query.error_plugin or "",
-        ):
-            text.encode()
-    except UnicodeEncodeError:
-        return ()  # no run has such a text
+    if not is_storable(query):
+        return ()
     ordered = heapq.merge(
         *_candidates(connection, query),
         key=lambda row: (row[4], row[-1]),
         reverse=not query.oldest_first,
     )
-    alive: dict[str | None, bool] = {None: False}
-    found = []
-    for row in itertools.islice(ordered, max(query.limit, 0)):
-        owner = row[6]
-        if owner is not None and owner not in alive:
-            alive[owner] = locks.is_alive(owner)
-        found.append(_summary(row, alive[owner]))
-    return tuple(found)
+    return _summaries(itertools.islice(ordered, max(query.limit, 0)), locks)
+
+
+def runs_of_keys(
+    connection: sqlite3.Connection, locks: OwnerLocks, keys: Sequence[int]
+) -> tuple[RunSummary, ...]:
+    """Return runs by their keys, in the order of these."""
+    given = msgspec.json.encode(keys).decode()
+    return _summaries(connection.execute(_BY_KEYS, (given,)), locks)
+
+
+def is_storable(query: RunQuery) -> bool:
+    """Return whether a run can have the texts that a query asks for."""
+    texts = (
+        *query.tags,
+        *query.tags.values(),
+        query.schedule or "",
+        query.error_code or "",
+        query.error_plugin or "",
+    )
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def summary_of(connection: sqlite3.Connection, locks: OwnerLocks, run_id: str) -> RunSummary:
@@ -243,6 +254,17 @@ def _fits(row: _Row, query: RunQuery) -> bool:
     if query.waiting_for is None:
         return True
     return row[3] == "waiting" and waits_for(row[10], query.waiting_for)
+
+
+def _summaries(rows: Iterable[_Row], locks: OwnerLocks) -> tuple[RunSummary, ...]:
+    alive: dict[str | None, bool] = {None: False}
+    found = []
+    for row in rows:
+        owner = row[6]
+        if owner is not None and owner not in alive:
+            alive[owner] = locks.is_alive(owner)
+        found.append(_summary(row, alive[owner]))
+    return tuple(found)
 
 
 def _summary(row: _Row, alive: bool) -> RunSummary:

@@ -273,7 +273,7 @@ class MemoryJournal:
             found[after.run_id] = after
         ordered = sorted(
             found.values(),
-            key=lambda run: (run.started_at, run.key),
+            key=lambda run: (run.key if query.search is not None else run.started_at, run.key),
             reverse=not query.oldest_first,
         )
         first = 0 if after is None else ordered.index(after) + 1
@@ -617,7 +617,7 @@ class MemoryJournal:
             existing = store.same_run(job.admission)
             if existing is not None and job.keys is not None:
                 raise RunDuplicateError(existing, job.keys.unique_key or "")
-        run = MemoryRun(job.row, job.entries, next(store.numbers), job.keys)
+        run = MemoryRun(job.row, job.entries, next(store.numbers), job.keys, job.search)
         store.runs[run.run_id] = run
         store.log(run, len(job.entries))
         return run

@@ -56,6 +56,13 @@ from qtforge_sdk.journal_kit.encoding import (
     to_us,
 )
 from qtforge_sdk.journal_kit.jobs import Append, CheckpointRow, KeysRow, RunRow
+from qtforge_sdk.journal_kit.search_words import (
+    NO_WORDS,
+    SearchRow,
+    search_row,
+    search_terms,
+    tag_words,
+)
 from qtforge_sdk.records import ANY_VERSION, CheckpointSaved, RunStarted, RunWaiting
 from qtforge_sdk.topics import matches
 
@@ -74,10 +81,16 @@ class MemoryRun:
         entries: Its encoded records.
         key: The store's number for it.
         keys: Its tags and keys; None without any.
+        search: The words by which it is found; those of its tags are made of these.
     """
 
     def __init__(
-        self, row: RunRow, entries: Sequence[Encoded], key: int, keys: KeysRow | None = None
+        self,
+        row: RunRow,
+        entries: Sequence[Encoded],
+        key: int,
+        keys: KeysRow | None = None,
+        search: SearchRow = NO_WORDS,
     ) -> None:
         self.run_id, self.workflow, self.kind, self.status, started_at_us, finished_at_us = row[:6]
         self.owner, self.epoch, self.parent, self.pool, self.priority = row[6:11]
@@ -103,13 +116,15 @@ class MemoryRun:
         self.place, self.places, self.unique_key, tags = keys or _NO_KEYS
         self.tags = msgspec.json.decode(tags, type=dict[str, str])
         self.holds = 0  # 1: a place; 2: it needs none, as it is to be cancelled for another run
+        self._words, self._error_words = search.words, search.error
         self._values: dict[bytes, Blob] = {}  # large ones, each once however many records have it
 
     @classmethod
     def imported(cls, archive: Archive, key: int) -> Self:
         """Return an imported run, which has no owner."""
         entries = [msgspec.structs.replace(each, blobs=archive.blobs) for each in archive.encoded]
-        run = cls(run_row(archive.decoded, None, 0), entries, key, keys_row(archive.started))
+        first, words = run_row(archive.decoded, None, 0), search_row(archive.decoded)
+        run = cls(first, entries, key, keys_row(archive.started), words)
         run.tags = run.tags if archive.tags is None else dict(archive.tags)
         for place, record in enumerate(archive.decoded):
             if isinstance(record, CheckpointSaved | RunWaiting):
@@ -137,6 +152,7 @@ class MemoryRun:
             self.status = change.status
             self.finished_at = _instant(change.finished_at_us)
             self.error_code, self.error_plugin = change.error_code, change.error_plugin
+            self._error_words = job.error_words
             if self.finished_at is not None:
                 self.owner = None
                 self.holds = 0
@@ -270,7 +286,12 @@ class MemoryRun:
                 query.waiting_for is None
                 or (self.waits and waits_for(self.accepts, query.waiting_for))
             )
+            and (query.search is None or self._is_found(search_terms(query.search)))
         )
+
+    def _is_found(self, terms: Sequence[str]) -> bool:
+        words = f" {self._words} {self._error_words} {tag_words(self.tags)}"
+        return bool(terms) and all(f" {term}" in words for term in terms)
 
     def summary(self, owner_alive: bool, held_by: tuple[str, ...] = ()) -> RunSummary:
         """Return the run's summary.

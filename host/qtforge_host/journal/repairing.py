@@ -7,8 +7,15 @@ from collections.abc import Callable
 from typing import Final
 
 from qtforge_host.journal.group import GroupCommit
-from qtforge_host.journal.inspection import STRAY_TAGS, missing_rows, rows_by_records
+from qtforge_host.journal.inspection import (
+    STRAY_TAGS,
+    STRAY_WORDS,
+    missing_rows,
+    missing_words,
+    rows_by_records,
+)
 from qtforge_host.journal.limit_changes import drop_damaged_limits
+from qtforge_host.journal.search_index import ADD_WORDS, is_index_sound, rebuild_index
 from qtforge_sdk.journal import Repair
 from qtforge_sdk.journal_kit.appending import tags_text
 from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow
@@ -46,7 +53,7 @@ def repair() -> Change:
 
     def do(group: GroupCommit) -> tuple[Repair, ...]:
         done: list[Repair] = []
-        for repair in (_indexes, _rows, _stray_rows, _tags, _limits):
+        for repair in (_indexes, _rows, _stray_rows, _tags, _words, _limits):
             repair(group, done.append)
         return tuple(done)
 
@@ -102,6 +109,25 @@ def _tags(group: GroupCommit, say: Callable[[Repair], None]) -> None:
         group.connection.execute("DELETE FROM tags")
         group.connection.execute(_INDEX_TAGS)
         say(Repair(what="the index of tags was built again"))
+
+
+def _words(group: GroupCommit, say: Callable[[Repair], None]) -> None:
+    connection = group.connection
+    wrong = [
+        (run, words)
+        for run in list(rows_by_records(connection, group.blobs, []))
+        if run.is_whole and (words := missing_words(connection, run)) is not None
+    ]
+    is_stray = connection.execute(STRAY_WORDS).fetchone() is not None
+    for run, words in wrong:
+        connection.execute("DELETE FROM searched WHERE run = ?", (run.key,))
+        connection.execute(f"{ADD_WORDS} VALUES (?, ?, ?, ?)", (run.key, *words))
+        say(Repair(what="the words by which it is found were stored again", run_id=run.run_id))
+    if wrong or is_stray or not is_index_sound(connection):
+        for table in ("searched", "search_new"):
+            connection.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT key FROM runs)")  # noqa: S608 - of constants
+        rebuild_index(connection)
+        say(Repair(what="the index of words was built again"))
 
 
 def _limits(group: GroupCommit, say: Callable[[Repair], None]) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from qtforge_host.journal.search_index import words_of_all_runs
 from qtforge_sdk.journal_kit.appending import run_row
 from qtforge_sdk.journal_kit.encoding import UnreadableError, decode_record
 from qtforge_sdk.journal_kit.jobs import RunRow
@@ -204,6 +205,20 @@ _TOLD: Final = (
     "CREATE INDEX runs_by_error ON runs (error_code, started_at) WHERE error_code IS NOT NULL",
     """CREATE INDEX runs_by_error_plugin ON runs (error_plugin, started_at)
         WHERE error_plugin IS NOT NULL""",
+)
+_SEARCH: Final = (
+    # The words by which runs are found: see `qtforge_sdk.journal_kit.search_words`.
+    """CREATE TABLE searched (
+        run INTEGER PRIMARY KEY,
+        words TEXT NOT NULL,
+        error TEXT NOT NULL,
+        tags TEXT NOT NULL
+    )""",
+    # Runs that the index does not have as they are, and the words that it has of them.
+    "CREATE TABLE search_new (run INTEGER PRIMARY KEY, was TEXT)",
+    # Without positions and texts, which is a fifth of the size; all but ASCII is part of a word.
+    """CREATE VIRTUAL TABLE search USING fts5(words, content='', detail=none, columnsize=0,
+        tokenize='ascii')""",
 )
 INSERT_RUNS: Final = """INSERT INTO runs (run_id, workflow, kind, status, started_at, finished_at,
     owner, epoch, parent, pool, priority, not_before, needs, title, schedule, started_by,
@@ -424,6 +439,13 @@ def _from_11(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _from_12(connection: sqlite3.Connection) -> None:
+    """Migrate from format 12, whose runs could not be searched."""
+    for statement in _SEARCH:
+        connection.execute(statement)
+    words_of_all_runs(connection)
+
+
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_0,
     _from_1,
@@ -437,6 +459,7 @@ MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (
     _from_9,
     _from_10,
     _from_11,
+    _from_12,
 )
 """The function at index n migrates from format n to format n + 1."""
 FORMAT_VERSION: Final = len(MIGRATIONS)

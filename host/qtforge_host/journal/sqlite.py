@@ -23,6 +23,7 @@ from qtforge_host.journal.database import (
     connect_read_only,
     is_readable_only,
     prepare,
+    snapshot,
 )
 from qtforge_host.journal.group import GroupCommit
 from qtforge_host.journal.owner_lock import OwnerLocks
@@ -266,7 +267,9 @@ class SqliteJournal:
 
     async def runs(self, query: RunQuery) -> Sequence[RunSummary]:
         """Return the runs that a query selects; see `Journal`."""
-        return await self._read(lambda queries: queries.runs(query))
+        if query.search is None:
+            return await self._read(lambda queries: queries.runs(query))
+        return await self._read_apart(lambda connection: self._search(connection, query))
 
     async def unfinished(self) -> Sequence[str]:
         """Return the runs that can be resumed; see `Journal`."""
@@ -441,11 +444,7 @@ class SqliteJournal:
 
     async def statistics(self) -> JournalStatistics:
         """Count runs, timers and messages; see `Journal`."""
-        self._parts()
-        try:
-            return await asyncio.to_thread(self._statistics)
-        except STORAGE_ERRORS as error:
-            raise storage_error(self._directory, error) from error
+        return await self._read_apart(self._statistics)
 
     def backlog(self) -> int:
         """Return how many writes wait; see `Journal`."""
@@ -544,15 +543,16 @@ class SqliteJournal:
         self._refusal = refusal
         return connect_read_only(self._path)
 
-    def _statistics(self) -> JournalStatistics:
+    def _statistics(self, connection: sqlite3.Connection) -> JournalStatistics:
         from qtforge_host.journal.inspection import read_statistics
 
-        # A connection and a thread of its own: other reads need not wait for this long one.
-        read_only = self._parts().writer is None
-        with contextlib.closing(
-            connect_read_only(self._path) if read_only else connect(self._path)
-        ) as connection:
-            return read_statistics(connection, self._blobs)
+        return read_statistics(connection, self._blobs)
+
+    def _search(self, connection: sqlite3.Connection, query: RunQuery) -> Sequence[RunSummary]:
+        from qtforge_host.journal.search_queries import search_runs
+
+        with snapshot(connection):
+            return search_runs(connection, self._locks, query)
 
     def _parts(self) -> _Open:
         if self._open is None:
@@ -595,6 +595,21 @@ class SqliteJournal:
         self._large.discard(task)
         if not task.cancelled():
             task.exception()  # marks it as retrieved: its caller may have been cancelled
+
+    async def _read_apart(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Read with a connection and a thread of its own: other reads need not wait for it."""
+        read_only = self._parts().writer is None
+
+        def opened() -> T:
+            with contextlib.closing(
+                connect_read_only(self._path) if read_only else connect(self._path)
+            ) as connection:
+                return read(connection)
+
+        try:
+            return await asyncio.to_thread(opened)
+        except STORAGE_ERRORS as error:
+            raise storage_error(self._directory, error) from error
 
     async def _read(self, read: Callable[[Queries], T]) -> T:
         parts = self._parts()

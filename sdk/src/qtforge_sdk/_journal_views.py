@@ -60,6 +60,10 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
         error_plugin: Failed with an error of that plugin.
         waiting_for: Waiting for that event; ``user.*`` is ``user`` or any event whose name begins
             with it, such as ``user.action``.
+        search: Each of its words (`qtforge_sdk.journal_kit.search_words.search_terms`) is the
+            beginning of a word in the run's id, title, workflow, origin, input, tags or error. Such
+            runs are in the order in which they were stored, which is that of their start but for
+            imported ones. A text without any word selects none.
         after: Listed after this run, whether it matches the filter or not: the last run of a
             page gives the next page.
         oldest_first: Order by the time of the start, the oldest first; default is the newest
@@ -79,6 +83,7 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None = None
     error_plugin: str | None = None
     waiting_for: str | None = None
+    search: str | None = None
     after: str | None = None
     oldest_first: bool = False
     limit: int = 50

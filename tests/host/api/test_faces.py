@@ -272,6 +272,12 @@ TABLE = {
         documents.RunCount, "countRuns",
         lambda it: it.get("/v1/runs/count", workflow="document-approval"), documents.RunCount,
     ),
+    "runs list, searched": UseCase(
+        lambda _: ["runs", "list", "--search", "Document APPROV", "--json"],
+        documents.RunList, "listRuns",
+        lambda it: it.get("/v1/runs", search="Document APPROV"), documents.RunList,
+        lambda found: [each.workflow for each in found.runs],
+    ),
     "runs logs": UseCase(
         lambda it: ["runs", "logs", it.ended, "--json"], documents.LogsDocument, "listLogs",
         lambda it: it.get(f"/v1/runs/{it.ended}/logs"), documents.LogsDocument,
@@ -651,6 +657,8 @@ def test_the_runs_that_can_be_resumed_are_resumed_through_both_faces(faces: Face
          "/v1/runs/{ended}/amend", {"patch": PATCH}, 409, "run.ended"),
         (["runs", "import", "{patch}"], 1, "POST", "/v1/runs/import", b"[]", 422,
          "run.archive_invalid"),
+        (["runs", "list", "--search", "*-*"], 2, "GET", "/v1/runs?search=*-*", None, 422,
+         "run.search_invalid"),
         (["runs", "prune", "--policy", "--yes"], 2, "POST", "/v1/runs/prune", {"policy": True}, 422,
          "retention.missing"),
         (["bus", "request", "no.topic"], 1, "POST", "/v1/request", {"topic": "no.topic"}, 404,

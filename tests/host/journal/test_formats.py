@@ -1,6 +1,6 @@
 """State directories and archives that earlier formats have left are read, and brought up to date.
 
-``tests/data/state/format-3`` to ``format-11`` were written by the versions that had these formats;
+``tests/data/state/format-3`` to ``format-12`` were written by the versions that had these formats;
 formats 0 to 2 are made in `test_state_directory`.
 """
 
@@ -28,7 +28,7 @@ STATE = {"data": {"text": "x" * 270_000, "n": 1}}
 
 @pytest.mark.parametrize(
     "kept",
-    [f"format-{number}" for number in range(3, 12)],
+    [f"format-{number}" for number in range(3, 13)],
 )
 def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
     tmp_path: Path, kept: str
@@ -43,7 +43,11 @@ def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
         found = {each.run_id: each for each in await journal.runs(RunQuery())}
         statuses = {run_id: each.status for run_id, each in found.items()}
         number = int(kept.removeprefix("format-"))
+        if number >= 12:
+            assert statuses.pop("kept-failed") == "failed"
+            assert await names_of(journal, "muller closed contoso") == ["kept-failed"]
         if number >= 11:
+            assert await names_of(journal, "acme nightly") == ["kept-titled"]
             titled = found["kept-titled"]
             assert statuses.pop("kept-titled") == "succeeded"
             assert (titled.title, titled.tags) == ("Invoice 7 of ACME", {"customer": "ACME"})
@@ -63,6 +67,7 @@ def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
             assert statuses.pop("queued") == "queued"
             queued = await journal.take(5, now=NOW, pools=["reports"], able={"parser": "1"})
             assert [each.run_id for each in queued] == ["queued"]
+        assert await names_of(journal, "letters", "running") == ["going"]
         assert statuses == {"done": "failed", "waiting": "waiting", "going": "running"}
         assert list(await journal.records("done")) == [
             started("done"),
@@ -88,6 +93,7 @@ def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
         assert [each.plugin for each in (await journal.standing()).breakers] == ["shop"]
         assert await journal.keep_value("a", b"1", 0)
         assert await journal.tag("done", {"buyer": "ACME"}) == {"buyer": "ACME"}
+        assert await names_of(journal, "buyer acme") == ["done"]
         tagged = await journal.runs(RunQuery(tags={"buyer": "ACME"}))
         assert [each.run_id for each in tagged] == ["done"]
         place = RunKeys(place=RunPlace())
@@ -102,6 +108,11 @@ def test_a_directory_of_an_earlier_format_is_read_and_brought_up_to_date(
     with sqlite3.connect(directory / "journal.sqlite3") as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (FORMAT_VERSION,)
     connection.close()
+
+
+async def names_of(journal: Journal, text: str, *statuses: str) -> list[str]:
+    query = RunQuery(search=text, statuses=frozenset(statuses))
+    return [each.run_id for each in await journal.runs(query)]
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "memory"])

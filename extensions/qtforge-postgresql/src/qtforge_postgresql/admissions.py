@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from qtforge_postgresql.run_words import set_tag_words
 from qtforge_postgresql.session import Session
 from qtforge_postgresql.texts import is_storable
 from qtforge_sdk.journal import Admission
@@ -127,6 +128,7 @@ def store_keys(session: Session, keys: KeysRow, key: int) -> None:
 def store_tags(session: Session, tags: Mapping[str, str], key: int) -> None:
     """Replace the tags of a run."""
     session.execute(_SET_TAGS, (msgspec.json.encode(dict(tags)).decode(), key))
+    set_tag_words(session, key, tags)
 
 
 def need_no_place(session: Session, run_ids: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from qtforge_postgresql.admissions import Key, give_place, store_keys, store_tags
 from qtforge_postgresql.group import Group, Write
 from qtforge_postgresql.periods import OPEN_FROM
+from qtforge_postgresql.run_words import store_words
 from qtforge_postgresql.texts import check_text, is_storable
 from qtforge_sdk.journal import Ownership, Posted, Publication, RunSecret, is_run_id
 from qtforge_sdk.journal_errors import (
@@ -29,6 +30,7 @@ from qtforge_sdk.journal_kit.appending import (
 from qtforge_sdk.journal_kit.archive import Archive
 from qtforge_sdk.journal_kit.encoding import Encoded, to_us
 from qtforge_sdk.journal_kit.jobs import Change, KeysRow, RunRow
+from qtforge_sdk.journal_kit.search_words import search_row
 from qtforge_sdk.journal_kit.secret_lines import encode_secrets
 from qtforge_sdk.records import CheckpointSaved, RunFinished, RunWaiting
 from qtforge_sdk.topics import matches
@@ -132,7 +134,7 @@ _PRUNE: Final = tuple(
     f"DELETE FROM {{s}}.{table} WHERE {column} = ANY (%b::bigint[])"
     for table, column in (
         ("inbox", "run"), ("timers", "run"), ("arrivals", "run"), ("blob_refs", "run"),
-        ("runs", "key"),
+        ("searched", "run"), ("runs", "key"),
     )
 )  # fmt: skip
 _PRUNE_SECRETS: Final = "DELETE FROM {s}.secrets WHERE run_id = ANY (%b::text[])"
@@ -505,6 +507,7 @@ def import_archive(archive: Archive) -> Change:
             if not archive.is_stored_as([row[0] for row in stored]):
                 raise RunExistsError(run_id)
             return run_id
+        store_words(group.session, key, search_row(archive.decoded))
         if keys is not None:  # a place it gets when it is resumed
             store_keys(group.session, keys, key)
         if tags is not None and (tags or keys is not None):

@@ -24,6 +24,7 @@ from qtforge_postgresql.admissions import (
     need_no_place,
     store_keys,
 )
+from qtforge_postgresql.run_words import set_error_words, store_words
 from qtforge_postgresql.session import Session
 from qtforge_postgresql.waiting_rows import WaitingRows, merge_checkpoints
 from qtforge_sdk.errors import QtForgeError
@@ -82,6 +83,12 @@ _STATUS: Final = """status AS (
             accepts, correlation)
     WHERE runs.key = given.key AND given.key IN (SELECT key FROM own)
 )"""
+_ERRORS: Final = """errors AS (
+    UPDATE {s}.searched SET error = given.error
+    FROM unnest(%b::bigint[], %b::text[]) AS given (key, error)
+    WHERE searched.run = given.key AND searched.error <> given.error
+        AND given.key IN (SELECT key FROM own)
+)"""
 # Timers and messages of runs that do not end in this group: `_ENDED` drops those of the others.
 _WAITING: Final = """gone AS (
     DELETE FROM {s}.timers USING unnest(%b::bigint[], %b::text[]) AS given (run, name)
@@ -122,6 +129,13 @@ _FIRST_RECORDS: Final = """firsts AS (
     FROM unnest(%b::text[], %b::bigint[], %b::bytea[]) WITH ORDINALITY
         AS given (run_id, checksum, payload, place)
     JOIN new USING (run_id) ORDER BY place
+)"""
+_FIRST_WORDS: Final = """words AS (
+    INSERT INTO {s}.searched (run, words, error, tags)
+    SELECT new.key, words, error, tags
+    FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[])
+        AS given (run_id, words, error, tags)
+    JOIN new USING (run_id)
 )"""
 _ANSWER: Final = """SELECT (SELECT count(*) FROM me), ARRAY(SELECT key FROM own)"""
 _NEW_ANSWER: Final = """, ARRAY(SELECT run_id FROM new ORDER BY key),
@@ -220,6 +234,7 @@ class _Appends:
 
     records: list[tuple[int, int, int, bytes]] = field(default_factory=list)
     statuses: dict[int, Sequence[Any]] = field(default_factory=dict)
+    errors: dict[int, str] = field(default_factory=dict)
     ended: list[int] = field(default_factory=list)
     checkpoints: list[tuple[int, int, CheckpointRow]] = field(default_factory=list)
     answered: list[tuple[int, str]] = field(default_factory=list)
@@ -440,6 +455,7 @@ class Group:
                 ((*row, *saved.rows.get(key, _NOT_SAVED)) for key, row in
                  sorted(rows.statuses.items())), 10
             )  # fmt: skip
+            given += _columns(sorted(rows.errors.items()), 2)
         waits = saved.leaves_waiting(rows.answered, rows.ended)
         given += waits
         if rows.ended:
@@ -451,6 +467,7 @@ class Group:
             given += _columns(
                 ((job.row.run_id, job.entry.checksum, job.entry.payload) for _, job in creates), 3
             )
+            given += _columns(((job.row.run_id, *job.search) for _, job in creates), 4)
         wakes = any(not job.row.epoch for _, job in creates)  # one is queued
         if wakes:
             given.append(self._channel)
@@ -579,6 +596,7 @@ class Group:
         key = self.insert_run(job.row._replace(owner=self.owner if job.row.epoch else None))
         if key is None:
             return _exists(job)
+        store_words(self.session, key, job.search)
         if job.keys is not None:
             store_keys(self.session, job.keys, key)
         if job.admission is not None and found.cancels:
@@ -635,6 +653,7 @@ class Group:
             self._insert(rows.records)
         if rows.statuses:
             self.session.execute(_SET_STATUS, _columns(rows.statuses.values(), 5))
+            set_error_words(self.session, rows.errors)
         self.waiting.save(rows.checkpoints)
         self.waiting.drop(rows.answered, rows.ended)
         for key in rows.ended:
@@ -658,6 +677,7 @@ class Group:
             rows.answered += [(key, message_id) for message_id in job.answered]
         if job.status is not None:
             rows.statuses[key] = (key, *msgspec.structs.astuple(job.status))
+            rows.errors[key] = job.error_words
             if job.status.finished_at_us is not None:
                 rows.ended.append(key)
         rows.posts += job.posts
@@ -691,11 +711,11 @@ def _plain_statement(
 ) -> str:
     """Return the statement that writes a group of new runs and plain appends."""
     parts = [_ME, _OWN]
-    parts += [_STATUS] * has_status
+    parts += [_STATUS, _ERRORS] * has_status
     parts += [_WAITING] * has_waiting
     parts += [_ENDED] * has_ended
     parts += [_RECORDS] * has_records
-    parts += [_NEW, _FIRST_RECORDS] * has_new
+    parts += [_NEW, _FIRST_RECORDS, _FIRST_WORDS] * has_new
     return f"WITH {', '.join(parts)} {_ANSWER}{_NEW_ANSWER * has_new}{_WAKE * wakes}"
 
 

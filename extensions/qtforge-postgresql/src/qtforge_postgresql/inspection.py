@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import msgspec
 import psycopg
 
 from qtforge_postgresql.periods import table_of
@@ -20,10 +21,12 @@ from qtforge_sdk.journal_kit.encoding import (
     decode_publication,
 )
 from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow, StoredRecord, expected_rows
+from qtforge_sdk.journal_kit.search_words import SearchRow
 
 __all__ = [
     "inspect",
     "missing_rows",
+    "missing_words",
     "read_statistics",
     "row_of",
     "rows_by_records",
@@ -44,6 +47,8 @@ _STRAY: Final = """SELECT run_id, 'timers' FROM {s}.timers LEFT JOIN {s}.runs ON
     UNION ALL SELECT run_id, 'arrivals' FROM {s}.arrivals LEFT JOIN {s}.runs ON key = arrivals.run
         WHERE run_id IS NULL OR finished_at IS NOT NULL OR NOT EXISTS (SELECT 1 FROM {s}.inbox
             WHERE inbox.position = arrivals.position AND inbox.run = arrivals.run)"""
+_WORDS: Final = """SELECT words, error, searched.tags, runs.tags::text
+    FROM {s}.runs LEFT JOIN {s}.searched ON run = key WHERE key = %s"""
 _NOT_ARRIVED: Final = """SELECT position, message_id FROM {s}.inbox WHERE run = %s
     AND NOT EXISTS (SELECT 1 FROM {s}.arrivals
         WHERE arrivals.run = inbox.run AND arrivals.position = inbox.position)"""
@@ -111,6 +116,13 @@ def missing_rows(session: Session, run: ExpectedRow) -> tuple[dict[str, int], li
     return run.missing_timers(there), run.missing_arrivals(not_arrived)
 
 
+def missing_words(session: Session, run: ExpectedRow) -> SearchRow | None:
+    """Return the words by which a run should be found; None where these are stored."""
+    *words, tags = session.row(_WORDS, (run.key,))
+    wanted = run.words_with(msgspec.json.decode(tags, type=dict[str, str]))
+    return None if tuple(words) == wanted else wanted
+
+
 def row_of(session: Session, run: ExpectedRow) -> tuple[Any, ...] | None:
     """Return a run's row: its key and `COLUMNS`; None where there is none."""
     row: tuple[Any, ...] | None = session.row(_ROW, (run.key,))
@@ -143,6 +155,9 @@ def _runs(session: Session) -> Iterator[Damage]:
         elif run.is_whole:
             yield from run.row_damage(row)
             yield from run.waiting_damage(*missing_rows(session, run))
+            if missing_words(session, run) is not None:
+                what = "the words by which it is found do not fit it"
+                yield Damage(what=what, run_id=run.run_id)
     yield from found
     for (run_id,) in session.rows(_WITHOUT_RECORDS):
         yield Damage(what="all its records are missing", run_id=run_id, position=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from qtforge_sdk.journal import MOST_HOLDERS, RunQuery, RunSummary, is_run_id
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.journal_kit.appending import started_by_of
 from qtforge_sdk.journal_kit.encoding import from_us, to_us
+from qtforge_sdk.journal_kit.search_words import search_terms
 
 __all__ = ["list_runs", "summary_of"]
 
@@ -29,6 +31,16 @@ _SELECT: Final = """SELECT run_id, workflow, kind, status, started_at, finished_
     FROM {s}.runs WHERE """
 _PLACE: Final = "SELECT started_at, key FROM {s}.runs WHERE run_id = %s"
 _MOST: Final = (1 << 63) - 1
+_LOOKED_AT: Final = 2_000  # newest runs
+# Braces are doubled once more: these are formatted before the schema's name is put in.
+_NEWEST: Final = """SELECT run, terms FROM {{s}}.searched WHERE run {sign} %s
+    ORDER BY run {direction}"""
+_IN_NEWEST: Final = """WITH newest AS MATERIALIZED ({newest} LIMIT %s)
+    SELECT key FROM newest JOIN {{s}}.runs ON key = run
+    WHERE terms @@ %s::text::tsquery AND {condition} ORDER BY key {direction} LIMIT %s"""
+_IN_OTHERS: Final = """SELECT key FROM {{s}}.searched JOIN {{s}}.runs ON key = run
+    WHERE run {sign} %s AND terms @@ %s::text::tsquery AND {condition}
+    ORDER BY run {direction} LIMIT %s"""
 
 
 def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
@@ -53,7 +65,7 @@ def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
     )
     if not all(is_storable(name) for name in names if name is not None):
         return ()  # no run has such a name
-    needs, given = ["true"], [MOST_HOLDERS]
+    needs, given = ["true"], list[Any]()
 
     def need(condition: str, *values: Any) -> None:
         needs.append(condition)
@@ -82,7 +94,7 @@ def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
         need("error_plugin = %s", query.error_plugin)
     if query.tags:
         tags = msgspec.json.encode(dict(query.tags)).decode()
-        need("tags <> '{{}}' AND tags @> %s::text::jsonb", tags)
+        need("runs.tags <> '{{}}' AND runs.tags @> %s::text::jsonb", tags)
     if query.waiting_for is not None:
         accepted = "unnest(string_to_array(accepts, ' ')) AS name"
         event = query.waiting_for
@@ -93,16 +105,54 @@ def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
             f"EXISTS (SELECT 1 FROM {accepted} WHERE name = %s OR starts_with(name, %s))",
             above, below,
         )  # fmt: skip
+    if query.search is not None:
+        keys = _found(session, query, " AND ".join(needs), given)
+        needs, given = ["key = ANY (%s::bigint[])"], [keys]
     direction, sign = ("ASC", ">") if query.oldest_first else ("DESC", "<")
-    if query.after is not None:
-        place = session.row(_PLACE, (query.after,)) if is_run_id(query.after) else None
-        if place is None:
-            raise RunNotFoundError(query.after)
-        need(f"(started_at, key) {sign} (%s, %s)", *place)
-    order = f" ORDER BY started_at {direction}, key {direction} LIMIT %s"
-    given.append(min(max(query.limit, 0), _MOST))
+    if query.search is None and query.after is not None:
+        need(f"(started_at, key) {sign} (%s, %s)", *_place(session, query.after))
+    at = "started_at" if query.search is None else "key"
+    order = f" ORDER BY {at} {direction}, key {direction} LIMIT %s"
+    given = [MOST_HOLDERS, *given, min(max(query.limit, 0), _MOST)]
     rows = session.rows(f"{_SELECT}{' AND '.join(needs)}{order}", given)
     return tuple(_summary(row) for row in rows)
+
+
+def _found(session: Session, query: RunQuery, condition: str, given: Sequence[Any]) -> list[int]:
+    """Return the keys of the runs that a search finds, at most those of a page.
+
+    A word may be in every run or in none. The newest runs are looked at one by one: frequent
+    words are found there. The server has statistics of the others.
+    """
+    terms = search_terms(query.search or "")
+    if not terms or query.limit <= 0:
+        return []
+    wanted = " & ".join(f"'{term}':*" for term in terms)  # letters and digits only
+    sign, edge = (">", -_MOST) if query.oldest_first else ("<", _MOST)
+    direction = "ASC" if query.oldest_first else "DESC"
+    if query.after is not None:
+        edge = _place(session, query.after)[1]
+    newest = _NEWEST.format(sign=sign, direction=direction)
+    ends = session.rows(f"{newest} OFFSET %s LIMIT 1", (edge, _LOOKED_AT - 1))
+    text = _IN_NEWEST.format(newest=newest, condition=condition, direction=direction)
+    found = [key for (key,) in session.rows(text, (edge, _LOOKED_AT, wanted, *given, query.limit))]
+    left = query.limit - len(found)
+    if ends and left > 0:
+        text = _IN_OTHERS.format(sign=sign, condition=condition, direction=direction)
+        found += [key for (key,) in session.rows(text, (ends[0][0], wanted, *given, left))]
+    return found
+
+
+def _place(session: Session, run_id: str) -> tuple[int, int]:
+    """Return when a run was started, and its key.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+    """
+    row = session.row(_PLACE, (run_id,)) if is_run_id(run_id) else None
+    if row is None:
+        raise RunNotFoundError(run_id)
+    return row[0], row[1]
 
 
 def summary_of(session: Session, run_id: str) -> RunSummary:

@@ -8,9 +8,11 @@ from typing import Final
 from qtforge_postgresql.group import Group
 from qtforge_postgresql.inspection import (
     missing_rows,
+    missing_words,
     row_of,
     rows_by_records,
 )
+from qtforge_postgresql.run_words import store_words
 from qtforge_sdk.journal import Repair
 from qtforge_sdk.journal_kit.appending import tags_text
 from qtforge_sdk.journal_kit.expected_rows import COLUMNS, ExpectedRow
@@ -32,6 +34,7 @@ _LOCK: Final = "LOCK TABLE {s}.runs, {s}.timers, {s}.arrivals IN SHARE ROW EXCLU
 _SET_TIMER: Final = """INSERT INTO {s}.timers VALUES (%s, %s, %s)
     ON CONFLICT (run, name) DO UPDATE SET due = excluded.due"""
 _DROP_STRAY: Final = (
+    "DELETE FROM {s}.searched WHERE NOT EXISTS (SELECT 1 FROM {s}.runs WHERE key = run)",
     """DELETE FROM {s}.timers WHERE NOT EXISTS
         (SELECT 1 FROM {s}.runs WHERE key = run AND finished_at IS NULL)""",
     """DELETE FROM {s}.arrivals WHERE NOT EXISTS
@@ -81,6 +84,10 @@ def _row(group: Group, run: ExpectedRow, say: Callable[[Repair], None]) -> None:
     elif wrong := run.differing_columns(row):
         session.execute(_UPDATE, (*run.values, run.key))
         say(Repair(what=f"its row was corrected: {', '.join(wrong)}", run_id=run_id))
+    words = missing_words(session, run)
+    if words is not None:
+        store_words(session, run.key, words)
+        say(Repair(what="the words by which it is found were stored again", run_id=run_id))
     if run.values[5] is not None:
         return
     timers, messages = missing_rows(session, run)

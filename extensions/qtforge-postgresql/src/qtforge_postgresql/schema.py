@@ -20,6 +20,7 @@ import psycopg
 
 from qtforge_postgresql.address import Address
 from qtforge_postgresql.errors import JournalNotReadyError
+from qtforge_postgresql.run_words import store_words_of_all
 from qtforge_postgresql.session import Session
 
 __all__ = ["INDEXES", "PERIOD_BITS", "TABLES", "VERSION", "lock_schema", "migrate", "verify"]
@@ -276,6 +277,18 @@ _TOLD: Final = (
     )""",
     "CREATE INDEX logs_by_run ON {s}.logs (run, id)",
 )
+_SEARCH: Final = (
+    # The words by which runs are found: see `qtforge_sdk.journal_kit.search_words`.
+    """CREATE TABLE {s}.searched (
+        run bigint PRIMARY KEY,
+        words text NOT NULL,
+        error text NOT NULL,
+        tags text NOT NULL,
+        terms tsvector NOT NULL GENERATED ALWAYS AS (array_to_tsvector(
+            array_remove(string_to_array(words || ' ' || error || ' ' || tags, ' '), ''))) STORED
+    )""",
+    "CREATE INDEX searched_by_terms ON {s}.searched USING gin (terms)",
+)
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
     _RESTING,
@@ -285,6 +298,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _RUN_KEYS,
     _PERIODS,
     _TOLD,
+    _SEARCH,
 )
 """The statements at index n migrate from version n to version n + 1."""
 VERSION: Final = len(_MIGRATIONS)
@@ -351,6 +365,8 @@ def migrate(session: Session, address: Address) -> str:
         for migration in _MIGRATIONS[before:]:
             for statement in migration:
                 session.execute(statement)
+            if migration is _SEARCH:
+                store_words_of_all(session)
         adopted = session.row(_FOREIGN)[0]
         if adopted:
             for statement in _ADOPT:

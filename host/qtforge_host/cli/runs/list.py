@@ -47,6 +47,10 @@ _STATUSES: Final = (*get_args(RunStatus), "interrupted")
 )
 @click.option("--plugin", metavar="NAME", help="Only runs in which this plugin failed.")
 @click.option("--parent", metavar="RUN", help="Only runs that this run has started.")
+@click.option(
+    "--search", metavar="TEXT",
+    help="Only runs with these words in id, title, workflow, origin, input, tags or error.",
+)  # fmt: skip
 @click.option("--pool", help="Only runs of this pool.")
 @click.option(
     "--needs", metavar="NAME==VERSION",
@@ -87,6 +91,7 @@ def list_runs(
     error_code: str | None,
     plugin: str | None,
     parent: str | None,
+    search: str | None,
     pool: str | None,
     needs: str | None,
     waiting_for: str | None,
@@ -120,6 +125,7 @@ def list_runs(
                 error_code=error_code,
                 plugin=plugin,
                 parent=None if parent is None else await runs.find(parent),
+                search=search,
                 pool=pool,
                 needs=needs,
                 waiting_for=waiting_for,
@@ -140,7 +146,7 @@ def list_runs(
     if not listed.runs:
         given = (
             statuses, workflow, workflow_version, tags, schedule, error_code, plugin, parent, pool,
-            needs, waiting_for,
+            needs, waiting_for, search,
         )  # fmt: skip
         restricted = any(given) or since or until
         echo("no such run" if restricted else "there is no run yet")

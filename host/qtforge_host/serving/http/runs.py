@@ -100,6 +100,7 @@ def _filters(call: Call) -> RunFilters:
         error_code=query.error_code,
         plugin=query.plugin,
         parent=query.parent,
+        search=query.search,
         since=query.since,
         until=query.until,
     )

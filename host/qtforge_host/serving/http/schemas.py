@@ -311,6 +311,7 @@ class CountQuery(_Given, frozen=True, kw_only=True):
     error_code: Name | None = None
     plugin: Name | None = None
     parent: Name | None = None
+    search: Name | None = None
     since: Instant | None = None
     until: Instant | None = None
 

@@ -27,6 +27,7 @@ from qtforge_sdk.journal_kit.jobs import (
     RunRow,
     StatusChange,
 )
+from qtforge_sdk.journal_kit.search_words import error_words, search_row
 from qtforge_sdk.records import (
     REST_TIMER,
     AmendmentRefused,
@@ -104,15 +105,19 @@ def make_create(
         ValueError: A record belongs to another run, or is a `CheckpointSaved`.
     """
     entry = encode_start(started, most_bytes)
-    if not records:
-        row = run_row([started], owner, 1)
-        return Create(row, entry, (), keys_row(started), admission_of(started))
     for record in records:
         if record.run_id != started.run_id or isinstance(record, CheckpointSaved):
             raise ValueError(f"a {type(record).__name__} can't begin the run {started.run_id}")
     more = [encode_record(record, most_bytes) for record in records]
-    row = run_row([started, *records], owner, 1)
-    return Create(row, entry, more, keys_row(started), admission_of(started))
+    every = [started, *records]
+    return Create(
+        run_row(every, owner, 1),
+        entry,
+        more,
+        search_row(every),
+        keys_row(started),
+        admission_of(started),
+    )
 
 
 def make_queued(started: RunStarted, most_bytes: int = MAX_VALUE_BYTES) -> Create:
@@ -129,7 +134,7 @@ def make_queued(started: RunStarted, most_bytes: int = MAX_VALUE_BYTES) -> Creat
     if started.queue is None:
         raise ValueError(f"{started.run_id} has no queue to wait in")
     row, entry = run_row([started], None, 0), encode_start(started, most_bytes)
-    return Create(row, entry, (), keys_row(started), admission_of(started))
+    return Create(row, entry, (), search_row([started]), keys_row(started), admission_of(started))
 
 
 def make_append(
@@ -144,7 +149,7 @@ def make_append(
         RecordNotStorableError: A value can't be encoded, or is too large.
         ValueError: A record belongs to another run, or follows `RunFinished`.
     """
-    run_id, change, checkpoint = ownership.run_id, None, None
+    run_id, change, checkpoint, error = ownership.run_id, None, None, ""
     answered: list[str] = []
     encoded: list[Encoded] = []
     for place, record in enumerate(records):
@@ -160,6 +165,7 @@ def make_append(
         if status is not None:
             finished_at_us = to_us(record.at) if isinstance(record, RunFinished) else None
             change = StatusChange(status, finished_at_us, *error_columns(record))
+            error = error_words(record)
             if isinstance(record, CheckpointSaved | RunWaiting):
                 checkpoint = checkpoint_row(record, place)
     return Append(
@@ -171,6 +177,7 @@ def make_append(
         if posts
         else [],
         answered,
+        error,
     )
 
 

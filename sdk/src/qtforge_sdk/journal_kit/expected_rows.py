@@ -16,6 +16,13 @@ from qtforge_sdk.journal_kit.appending import (
     queue_columns,
 )
 from qtforge_sdk.journal_kit.encoding import LoadBlob, UnreadableError, decode_record, to_us
+from qtforge_sdk.journal_kit.search_words import (
+    NO_WORDS,
+    SearchRow,
+    error_words,
+    search_row,
+    tag_words,
+)
 from qtforge_sdk.records import CheckpointSaved, RunFinished, RunStarted, RunWaiting
 from qtforge_sdk.run_status import status_after
 
@@ -68,6 +75,7 @@ class ExpectedRow:
         handled: The ids of the messages that the run has handled.
         positions: The positions of the events that its checkpoints have handled.
         tags: The tags with which the run was started.
+        words: The words by which it is found; its tags may have changed since.
     """
 
     def __init__(self, key: int) -> None:
@@ -78,6 +86,7 @@ class ExpectedRow:
         self.handled: set[str] = set()
         self.positions: set[int] = set()
         self.tags: dict[str, str] = {}
+        self.words = NO_WORDS
         self._row: dict[str, Any] = {}
 
     @property
@@ -115,6 +124,10 @@ class ExpectedRow:
         if wrong:
             what = f"its row does not fit its records: {', '.join(wrong)}"
             yield Damage(what=what, run_id=self.run_id)
+
+    def words_with(self, tags: Mapping[str, str]) -> SearchRow:
+        """Return the words by which the run is found with these tags."""
+        return self.words._replace(tags=tag_words(tags))
 
     def missing_timers(self, there: Mapping[str, int]) -> dict[str, int]:
         """Return the timers for which a waiting run has no row, or another one."""
@@ -154,6 +167,7 @@ class ExpectedRow:
         row = self._row
         if isinstance(record, RunStarted) and position == 1:
             self.tags = {} if record.keys is None else record.keys.tags
+            self.words = search_row((record,))
             row.update(
                 run_id=record.run_id,
                 workflow=record.workflow,
@@ -179,6 +193,7 @@ class ExpectedRow:
         self.has_ended |= ends
         row.update(status=status, finished_at=to_us(record.at) if ends else None)
         row["error_code"], row["error_plugin"] = error_columns(record)
+        self.words = self.words._replace(error=error_words(record))
         if isinstance(record, CheckpointSaved | RunWaiting):
             saved = checkpoint_row(record, 0, every_timer=True)
             kept = saved.position_after(position - 1)

@@ -9,6 +9,7 @@ import msgspec
 
 from qtforge_sdk.journal import Ownership
 from qtforge_sdk.journal_kit.encoding import Encoded
+from qtforge_sdk.journal_kit.search_words import NO_WORDS, SearchRow
 from qtforge_sdk.records import RunStarted
 
 __all__ = [
@@ -138,6 +139,7 @@ class Append(msgspec.Struct, frozen=True):
         checkpoint: The changes of a checkpoint, if there is one among them.
         posts: Messages to other runs: run, message id, encoded message.
         answered: The ids of the messages that they handle.
+        error_words: The words of the run's error after them; counts with a status.
     """
 
     ownership: Ownership
@@ -146,6 +148,7 @@ class Append(msgspec.Struct, frozen=True):
     checkpoint: CheckpointRow | None = None
     posts: Sequence[tuple[str, str, Encoded]] = ()
     answered: Sequence[str] = ()
+    error_words: str = ""
 
 
 class Create(msgspec.Struct, frozen=True):
@@ -155,6 +158,7 @@ class Create(msgspec.Struct, frozen=True):
         row: Its row.
         entry: Its first record.
         more: The records after it.
+        search: The words by which it is found.
         keys: Its tags and keys; None without any.
         admission: Its first record, where others may keep it from being stored, or may be
             cancelled for it; else None.
@@ -163,6 +167,7 @@ class Create(msgspec.Struct, frozen=True):
     row: RunRow
     entry: Encoded
     more: Sequence[Encoded] = ()
+    search: SearchRow = NO_WORDS
     keys: KeysRow | None = None
     admission: RunStarted | None = None
 

@@ -57,6 +57,7 @@ from qtforge_sdk.testing._journal_scenarios import (
     step,
     steps_of,
 )
+from qtforge_sdk.testing._journal_search import SearchContract
 from qtforge_sdk.testing._journal_secrets import SecretsContract
 from qtforge_sdk.testing._journal_taking import TakingContract
 from qtforge_sdk.testing._journal_waiting import WaitingContract
@@ -456,6 +457,7 @@ class JournalContract(
     KeptValuesContract,
     RunKeysContract,
     PublicationContract,
+    SearchContract,
     SecretsContract,
 ):
     """All of it; give it a fixture ``make_journal``."""
