@@ -24,7 +24,15 @@ import msgspec
 from qtforge_host.plugin_code import NO_AUTHOR, Author, file_and_line, is_host_code, is_own_code
 from qtforge_sdk import Health
 
-__all__ = ["Block", "ExplainedFrame", "LoopWatch", "explain_frame", "explain_task"]
+__all__ = [
+    "Block",
+    "ExplainedFrame",
+    "LoopWatch",
+    "explain_coroutine",
+    "explain_frame",
+    "explain_task",
+    "waits_in_host",
+]
 
 _LOG: Final = logging.getLogger("qtforge.host")
 _REMEMBERED: Final = 32  # blocks, for the reason of a timeout
@@ -254,6 +262,32 @@ def explain_task(
         author_of: As for `explain_frame`.
     """
     return _explain(_awaiters(task.get_coro()), author_of)
+
+
+def explain_coroutine(coroutine: object, author: Author, operation: str) -> ExplainedFrame:
+    """Return the plugin code in which a coroutine waits.
+
+    Args:
+        coroutine: It is suspended.
+        author: Whose code it is.
+        operation: Its topic, pattern or workflow, or "".
+    """
+    found = _explain(_awaiters(coroutine), lambda _: None)
+    return ExplainedFrame(author, operation, found.place)
+
+
+def waits_in_host(coroutine: object) -> bool:
+    """Return whether the code in which a coroutine waits is the host's, and not a plugin's.
+
+    Args:
+        coroutine: It is suspended.
+    """
+    for frame in _awaiters(coroutine):
+        if is_host_code(frame.f_code):
+            return True
+        if is_own_code(frame.f_code):
+            return False
+    return False
 
 
 def _callers(innermost: FrameType) -> Iterator[FrameType]:

@@ -321,12 +321,12 @@ def _cut(text: str) -> str:
 
 
 def place_of_function(function: object) -> str:
-    """Return ``file:line`` where a function is defined, or ""."""
+    """Return ``file:line`` where a function, or that of a coroutine, is defined, or ""."""
     try:
         unwrapped = inspect.unwrap(function)  # type: ignore[arg-type]
     except ValueError:
         unwrapped = function
-    code = getattr(unwrapped, "__code__", None)
+    code = getattr(unwrapped, "__code__", None) or getattr(unwrapped, "cr_code", None)
     return file_and_line(code, code.co_firstlineno) if isinstance(code, CodeType) else ""
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
 from qtforge_host import cancellation
-from qtforge_host.cancellation import DeadlineExceeded, run_before, run_or_leave
+from qtforge_host.cancellation import CoroutineLeft, DeadlineExceeded, run_before, run_or_leave
 
 
 def soon(seconds: float) -> float:
@@ -105,7 +107,11 @@ def test_a_handler_that_swallows_its_cancellation_is_still_too_late() -> None:
     asyncio.run(main())
 
 
-def test_a_handler_that_goes_on_after_its_cancellation_is_cancelled_again() -> None:
+def test_a_handler_that_goes_on_after_its_cancellation_is_cancelled_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cancellation, "CLEANUP_S", 0.01)
+
     async def main() -> None:
         async def deaf_once() -> None:
             try:
@@ -117,6 +123,38 @@ def test_a_handler_that_goes_on_after_its_cancellation_is_cancelled_again() -> N
             await run_before(soon(0.01), deaf_once())
 
     asyncio.run(asyncio.wait_for(main(), 60))
+
+
+@pytest.mark.parametrize("cut_by", ["the deadline", "the caller", "both"])
+def test_a_cleanup_is_not_disturbed_within_its_time(cut_by: str) -> None:
+    async def main() -> list[str]:
+        seen: list[str] = []
+        begun, cleaned = asyncio.Event(), asyncio.Event()
+
+        async def work() -> None:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                begun.set()
+                await cleaned.wait()
+                seen.append("cleaned")
+                raise
+
+        deadline = soon(3600 if cut_by == "the caller" else 0.01)
+        task = asyncio.create_task(run_before(deadline, work()))
+        await asyncio.sleep(0)
+        if cut_by != "the deadline":
+            task.cancel()
+        if cut_by != "the caller":
+            await asyncio.sleep(0.05)  # beyond the deadline
+        await begun.wait()
+        cleaned.set()
+        with pytest.raises((asyncio.CancelledError, DeadlineExceeded)):
+            await task
+        return seen
+
+    assert asyncio.run(asyncio.wait_for(main(), 60)) == ["cancelled", "cleaned"]
 
 
 def test_timeouts_and_task_groups_inside_a_handler_work_as_ever() -> None:
@@ -183,24 +221,60 @@ def test_a_coroutine_that_ends_in_time_is_not_left() -> None:
     assert asyncio.run(main()) == ["at once", "soon"]
 
 
-def test_a_handler_that_swallows_each_cancellation_is_left(
+async def swallow(seen: list[str]) -> None:
+    while "stop" not in seen:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+
+
+async def await_task(seen: list[str]) -> None:
+    await asyncio.create_task(swallow(seen))
+
+
+async def await_group(seen: list[str]) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(swallow(seen))
+
+
+async def await_several(seen: list[str]) -> None:
+    await asyncio.gather(swallow(seen))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("work", [swallow, await_task, await_group, await_several])
+@pytest.mark.parametrize("cut_by", ["the deadline", "the caller"])
+def test_a_call_that_swallows_each_cancellation_is_left(
+    cut_by: str,
+    work: Callable[[list[str]], Coroutine[Any, Any, None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(cancellation, "CLEANUP_S", 0.01)
     monkeypatch.setattr(cancellation, "_INSIST_S", 0.01)
-    swallowed = 0
-
-    async def stay() -> None:
-        nonlocal swallowed
-        while True:
-            try:
-                await asyncio.sleep(3600)
-            except asyncio.CancelledError:
-                swallowed += 1
+    late: list[object] = []
+    abandoned: list[asyncio.Future[Any]] = []
+    cancellation.ON_ABANDONED.set(abandoned.append)
+    seen: list[str] = []
 
     async def main() -> None:
-        with pytest.raises(DeadlineExceeded):
-            await run_before(soon(0.01), stay())
-        await asyncio.sleep(0)  # the caller is not cancelled
+        by_deadline = cut_by == "the deadline"
+        call = run_before(soon(0.01 if by_deadline else 3600), work(seen), late.append)
+        task = asyncio.create_task(call)
+        await asyncio.sleep(0.001)
+        if not by_deadline:
+            task.cancel()
+        expected = DeadlineExceeded if by_deadline else CoroutineLeft
+        try:
+            with pytest.raises(expected) as left:
+                await task
+        finally:
+            seen.append("stop")
+        assert getattr(left.value, "is_left", True)
+        if abandoned:  # what the call has left behind is cancelled until it ends
+            await asyncio.wait(abandoned)
 
-    asyncio.run(main())
-    assert swallowed == 5
+    asyncio.run(asyncio.wait_for(main(), 60))
+    assert len(late) == 1
+    assert seen.count("cancelled") >= (1 if work is await_group else 5)  # a group cancels once
+    assert len(abandoned) == (work in (await_task, await_several))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import time
 import types
 import typing
@@ -19,7 +18,15 @@ from qtforge_host.bus.message_errors import message_errors
 from qtforge_host.bus.processes import ProcessWorkers, WorkerDiedError, WorkerFailedError
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import QueueFull, WorkerThreads
-from qtforge_host.cancellation import CoroutineLeft, DeadlineExceeded, rest_of, run_before
+from qtforge_host.cancellation import (
+    LET_CANCELLATION_OUT,
+    CoroutineLeft,
+    DeadlineExceeded,
+    left_because,
+    report_late,
+    rest_of,
+    run_before,
+)
 from qtforge_host.loop_watch import LoopWatch
 from qtforge_host.plugin_code import (
     Author,
@@ -47,7 +54,6 @@ from qtforge_sdk.transport import Envelope
 
 __all__ = ["Handler", "Predicate", "failed"]
 
-_LOG: Final = logging.getLogger("qtforge.host")
 _AWAITABLES: Final = frozenset({CoroutineType, asyncio.Future, asyncio.Task})
 
 
@@ -184,24 +190,24 @@ class Handler:
                 except StopIteration as done:
                     answer = done.value
                 else:
-                    answer = await rest_of(work, first, envelope.deadline)
+                    answer = await rest_of(work, first, envelope.deadline, self.report_late)
             ended = time.monotonic()
             if ended > envelope.deadline:  # it has blocked the loop, so that nothing cut it off
                 raise DeadlineExceeded
             if answer.__class__ is self._answer_class or not self.is_unexpected(answer):
                 return answer
             return self.checked(answer)
-        except DeadlineExceeded:
+        except DeadlineExceeded as late:
             counters.errors += 1
             counters.timeouts += 1
-            raise self.late(envelope, started) from None
+            raise self.late(envelope, started, is_left=late.is_left) from None
         except (InvalidMessageError, OverloadedError):
             counters.errors += 1
             raise
         except BaseException as error:
             if is_interruption(error):
                 if isinstance(error, CoroutineLeft) and not error.why:
-                    error.why = self._left()
+                    error.why = self._left_because()
                 raise
             counters.errors += 1
             raise self.failure(error) from error
@@ -266,19 +272,33 @@ class Handler:
             fix = f"correct the answer, or the annotation, in {place_of_function(self.method)}"
             raise _InvalidAnswerError("plugin.invalid_answer", what, str(error), fix) from error
 
-    def _left(self) -> str:
-        why = f"{self.plugin} {self.version} swallows its cancellation in '{self.topic}'"
-        why = f"{why} ({place_of_function(self.method)})"
-        _LOG.warning("%s, and was left", why)
-        return why
+    def report_late(self, call: object) -> None:
+        """Log that a call has not ended within the time for its clean-up.
 
-    def late(self, envelope: Envelope, started: float) -> RequestTimeoutError:
+        Args:
+            call: Its coroutine.
+        """
+        report_late(call, self.identity, self.topic)
+
+    def _left_because(self) -> str:
+        return left_because(self.identity, self.topic, place_of_function(self.method))
+
+    def late(
+        self, envelope: Envelope, started: float, *, is_left: bool = False
+    ) -> RequestTimeoutError:
         """Return the error for a call that exceeded its deadline.
 
         Args:
             envelope: The request.
             started: When the call began, on `time.monotonic`'s scale.
+            is_left: Whether it swallowed each cancellation, and was left.
         """
+        if is_left:
+            late = RequestTimeoutError(
+                self.topic, envelope.timeout_s, self.plugin, self.version, self._left_because()
+            )
+            late.fix = LET_CANCELLATION_OUT
+            return late
         why, blocked_s = "", 0.0
         if self._watch is not None:
             why, blocked_s = self._watch.reason_for_delay(started, self.identity)

@@ -267,12 +267,13 @@ async def _wrap(
         message = wrapper.fit(message)
         context = wrapper.context(envelope, listener)
         work = wrapper.method(message, context, proceed)
-        answer = await run_before(envelope.deadline + _WRAPPER_GRACE_S, work)
+        deadline = envelope.deadline + _WRAPPER_GRACE_S
+        answer = await run_before(deadline, work, wrapper.report_late)
         return wrapper.checked(answer) if wrapper.is_unexpected(answer) else answer
-    except DeadlineExceeded:
+    except DeadlineExceeded as late:
         counters.errors += 1
         counters.timeouts += 1
-        raise wrapper.late(envelope, started) from None
+        raise wrapper.late(envelope, started, is_left=late.is_left) from None
     except (BusError, InvalidMessageError, OverloadedError):
         raise  # it is the handler's, which the wrapper did not replace
     except BaseException as error:

@@ -18,7 +18,7 @@ from qtforge_host.bus.handler import Predicate
 from qtforge_host.bus.message_errors import message_errors
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.bus.threads import WorkerThreads
-from qtforge_host.cancellation import DeadlineExceeded, rest_of
+from qtforge_host.cancellation import DeadlineExceeded, report_late, rest_of
 from qtforge_host.code_marks import UNMARKED, AnyMark, Mark
 from qtforge_host.event_loop import end_tasks
 from qtforge_host.plugin_code import (
@@ -218,6 +218,9 @@ class Mailbox:
         assert self._where is not None  # noqa: S101 - it decides late
         return await self._where.decide({"message": to_plain(message), "topic": topic})
 
+    def _report_late(self, call: object) -> None:
+        report_late(call, self.identity, self.pattern)
+
     def _failed(self, topic: str, error: BaseException) -> None:
         self.counters.errors += 1
         _LOG.error(
@@ -278,7 +281,7 @@ class Mailbox:
                 except StopIteration as done:
                     answer = done.value
                 else:
-                    answer = await rest_of(work, first, started + _TIMEOUT_S)
+                    answer = await rest_of(work, first, started + _TIMEOUT_S, self._report_late)
                 if answer is not None and discard_awaitable(answer):
                     where = place_of_function(self._handler)
                     raise TypeError(f"it returned a coroutine: missing await ({where})")

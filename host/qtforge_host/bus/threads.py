@@ -12,18 +12,13 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
+from qtforge_host.cancellation import ON_ABANDONED
 from qtforge_sdk.threads import resolve
 
-__all__ = ["ON_ABANDONED", "QueueFull", "WorkerThreads"]
-
-ON_ABANDONED: Final[ContextVar[Callable[[asyncio.Future[None]], None] | None]] = ContextVar(
-    "qtforge_on_abandoned", default=None
-)
-"""Called, in the context of the caller, with a future that is done when an abandoned call ends."""
+__all__ = ["QueueFull", "WorkerThreads"]
 
 
 def _nothing() -> None:

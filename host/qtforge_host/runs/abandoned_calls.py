@@ -1,8 +1,9 @@
-"""Calls of a run's steps that were cut off, and that still run in a thread."""
+"""Calls of a run's steps that were cut off, and that still run, in a thread or a task."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from qtforge_host.runs.context import STEP
 
@@ -12,13 +13,14 @@ __all__ = ["AbandonedCalls"]
 class AbandonedCalls:
     """The calls that still execute although nothing waits for their answers, by step.
 
-    A thread can't be stopped. What it does must have ended before it is undone.
+    A thread can't be stopped, and a task may swallow its cancellations. What they do must have
+    ended before it is undone.
     """
 
     def __init__(self) -> None:
-        self._ends: dict[str, list[asyncio.Future[None]]] = {}
+        self._ends: dict[str, list[asyncio.Future[Any]]] = {}
 
-    def add(self, ended: asyncio.Future[None]) -> None:
+    def add(self, ended: asyncio.Future[Any]) -> None:
         """Add a call of the current step.
 
         Args:

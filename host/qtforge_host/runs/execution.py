@@ -10,7 +10,12 @@ from typing import Any
 
 import msgspec
 
-from qtforge_host.bus.threads import ON_ABANDONED
+from qtforge_host.cancellation import (
+    LET_CANCELLATION_OUT,
+    ON_ABANDONED,
+    CoroutineLeft,
+    attend,
+)
 from qtforge_host.plugin_code import (
     PluginCodeError,
     discard_awaitable,
@@ -143,7 +148,7 @@ class RunExecution:
             if self._control.rests is not None:
                 ending = self._wait()
             elif self._control.is_cancellation(error):
-                ending = self._cancelled()
+                ending = self._cancelled(error.why if isinstance(error, CoroutineLeft) else "")
             elif self._control.is_interruption(error):
                 raise
             else:
@@ -183,7 +188,7 @@ class RunExecution:
         limit = self._workflow.definition.timeout
         timed_from = self._log.state.timed_from
         if limit is None or timed_from is None:
-            return await self._workflow.orchestrator.execute(self._run)
+            return await self._code()
         limit_s = seconds(limit)
         until = Until(timed_from + timedelta(seconds=limit_s), limit_s, self._clock)
         left_s = until.left_s
@@ -195,10 +200,17 @@ class RunExecution:
                 self._control.time_limit(left_s, self._clock),
                 self._control.waits.ending_by(until),
             ):
-                return await self._workflow.orchestrator.execute(self._run)
+                return await self._code()
         except TimeOver as over:
-            what, fix = f"the run did not end within {limit}", "give it a longer timeout"
+            what = f"the run did not end within {limit}"
+            fix = LET_CANCELLATION_OUT if over.why else "give it a longer timeout"
             raise OperationError("run.timeout", what, over.why, fix) from None
+
+    def _code(self) -> Coroutine[Any, Any, Any]:
+        workflow = self._workflow
+        work = workflow.orchestrator.execute(self._run)
+        function = workflow.function or workflow.orchestrator.execute
+        return attend(work, workflow.author, workflow.definition.name, function)
 
     async def _result(self, returned: Any) -> tuple[Any, str]:
         definition = self._run.definition
@@ -292,7 +304,12 @@ class RunExecution:
         if not self._released:
             await self._finish(status, error=error)
 
-    async def _cancelled(self) -> None:
+    async def _cancelled(self, why: str) -> None:
+        """End the run, which was cancelled.
+
+        Args:
+            why: Whose code did not end when it was cancelled, or "".
+        """
         if self._control.is_stopped:
             await self._release()
             return
@@ -300,6 +317,9 @@ class RunExecution:
         error = _CANCELLED
         if asked is not None and asked.by:
             error = ErrorInfo(code="run.cancelled", message=f"cancelled by {asked.by}")
+        if why:
+            message = f"{error.message}; {why}, and was abandoned"
+            error = ErrorInfo(code=error.code, message=message, fix=LET_CANCELLATION_OUT)
         await self._run.cancel_children()
         undoes = self._run.definition.on_cancel == "compensate"
         if asked is None and (undoes or self._concludes):

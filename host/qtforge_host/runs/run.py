@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from qtforge_host.cancellation import LET_CANCELLATION_OUT, CoroutineLeft, attend
 from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.plugin_code import (
     NO_AUTHOR,
@@ -15,6 +16,7 @@ from qtforge_host.plugin_code import (
     PluginCodeError,
     clean_text,
     description_of,
+    is_own_code,
     is_sound,
     place_of,
 )
@@ -253,6 +255,8 @@ class ActiveRun:
         async def send(attempt: int) -> Answer:
             try:
                 result = function()
+                if inspect.iscoroutine(result):
+                    return await attend(result, self._author, name, function), None
                 return (await result if inspect.isawaitable(result) else result), None
             except BaseException as error:
                 if self._control.is_interruption(error):
@@ -648,9 +652,10 @@ class ActiveRun:
                     outcome = await self._runner.make(call, self._sleep)
                 else:
                     outcome = await self._make_in(branch.scope, call)
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as cut:
                 if not self._control.is_stopped:
-                    await self._cut(call, compensation, self._clock.monotonic() - began_s)
+                    why = cut.why if isinstance(cut, CoroutineLeft) else ""
+                    await self._cut(call, compensation, self._clock.monotonic() - began_s, why)
                 raise
             finally:
                 self._control.waits.end()
@@ -682,9 +687,16 @@ class ActiveRun:
         return None
 
     async def _cut(
-        self, call: StepCall, compensation: Compensation | None, duration_s: float
+        self, call: StepCall, compensation: Compensation | None, duration_s: float, why: str = ""
     ) -> None:
-        """Record that a step was cut off, unless it had ended, and note how it is undone."""
+        """Record that a step was cut off, unless it had ended, and note how it is undone.
+
+        Args:
+            call: The step.
+            compensation: What undoes it, or None.
+            duration_s: How long it took, in seconds.
+            why: Whose code did not end when it was cancelled, or "".
+        """
         state, step = self._log.state, call.step
         shown = state.steps.get(step)
         if shown is not None and shown.status == "running":
@@ -693,7 +705,12 @@ class ActiveRun:
                 run_id=self.id,
                 at=self._clock.now(),
                 step=step,
-                error=ErrorInfo(code="run.step_cut", message=what, stage=step),
+                error=ErrorInfo(
+                    code="run.step_cut",
+                    message=f"{what}; {why}, and was abandoned" if why else what,
+                    stage=step,
+                    fix=LET_CANCELLATION_OUT if why else None,
+                ),
                 required=call.required,
                 duration_s=max(0.0, duration_s),
                 attempt=max(1, shown.attempts),
@@ -918,7 +935,10 @@ class ActiveRun:
             branch = Branch(scope)
             branch.enter()
         try:
-            answer = await step
+            if inspect.iscoroutine(step) and is_own_code(step.cr_code):
+                answer = await attend(step, self._author, step.__name__, step)
+            else:
+                answer = await step
             if branch is not None:
                 branch.returned()
             return answer

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, overload
 
+from qtforge_host.cancellation import LONGEST_CLEANUP_S
 from qtforge_host.testing.bench import LIFECYCLE_TIMEOUT_S, Bench, default_name
 from qtforge_host.testing.traffic import RecordedMessage
 from qtforge_sdk.bus import Bus, Published
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 _REQUEST_TIMEOUT_S: Final = 30.0
 _CANCEL_TIMEOUT_S: Final = 2.0
-_INSIST_S: Final = 10.0  # for a late handler to take in its cancellation
+_LATE_S: Final = LONGEST_CLEANUP_S + 5.0  # for a late handler to take in its cancellation
 
 
 class PluginTestHost:
@@ -132,7 +133,7 @@ class PluginTestHost:
             self._bench.parts.bus.request(
                 topic, message, timeout=limit_s, response_type=response_type, plugin=plugin
             ),
-            timeout=limit_s + _INSIST_S,
+            timeout=limit_s + _LATE_S,
         )
 
     def publish(self, topic: str, message: object, *, timeout: Duration = 5.0) -> Published:

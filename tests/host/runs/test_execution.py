@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -82,32 +84,104 @@ class Deaf(Plugin):
 
     @operation("deaf.stay")
     async def stay(self, message: object) -> None:
+        await self.stay_away()
+
+    async def stay_away(self) -> None:
         self.begun.set()
         while not self.ended:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(3600)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("beside", [False, True])
-def test_an_operation_that_swallows_its_cancellation_ends_soon_after_the_runs_time(
-    beside: bool, play: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cancellation, "_INSIST_S", 0.01)
+STAYS: ContextVar[Deaf] = ContextVar("stays")  # of the test that executes
 
-    async def code(run: Run) -> None:
-        stay = run.request("one", "deaf.stay", {})
-        await (run.gather(stay, run.request("two", "do.ok", {})) if beside else stay)
+
+async def in_an_operation(run: Run) -> Any:
+    return await run.request("one", "deaf.stay", {}, timeout="10m")
+
+
+async def beside_another(run: Run) -> Any:
+    stay = run.request("one", "deaf.stay", {}, timeout="10m")
+    return await run.gather(stay, run.request("two", "do.ok", {}))
+
+
+async def in_a_step(run: Run) -> Any:
+    return await run.step("one", STAYS.get().stay_away)
+
+
+async def in_the_workflow(run: Run) -> Any:
+    await STAYS.get().stay_away()
+
+
+async def in_a_branch(run: Run) -> Any:
+    await run.gather(STAYS.get().stay_away(), run.request("two", "do.ok", {}))
+
+
+async def beside_a_failure(run: Run) -> Any:
+    stay = run.request("one", "deaf.stay", {}, timeout="10m")
+    return await run.gather(stay, failing(run))
+
+
+async def failing(run: Run) -> Any:
+    await STAYS.get().begun.wait()
+    await run.request("two", "do.fail", {})
+
+
+async def not_needed(run: Run) -> Any:
+    async def enough() -> None:
+        await STAYS.get().begun.wait()
+
+    return await run.gather(run.request("one", "deaf.stay", {}, timeout="10m"), enough(), first=1)
+
+
+CODES = (in_an_operation, beside_another, in_a_step, in_the_workflow, in_a_branch)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("code", "cut_by", "status"),
+    [
+        *((code, "its time", "failed") for code in CODES),
+        *((code, "a cancel", "cancelled") for code in CODES),
+        *((code, "the caller", "cancelled") for code in CODES),
+        (beside_a_failure, "itself", "failed"),
+        (not_needed, "itself", "succeeded"),
+    ],
+)
+def test_code_that_swallows_its_cancellations_does_not_keep_the_run(
+    code: Callable[[Run], Any],
+    cut_by: str,
+    status: str,
+    play: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(cancellation, "CLEANUP_S", 0.01)
+    monkeypatch.setattr(cancellation, "_INSIST_S", 0.01)
 
     async def case(lab: Any) -> None:
         await lab.start()
         deaf = await lab.add(Deaf(), "deaf", "1.0.0")
-        going = asyncio.ensure_future(lab.engine.execute(lab.script(code, timeout="10ms"), {}))
+        STAYS.set(deaf)
+        workflow = lab.script(code, timeout="10ms" if cut_by == "its time" else None)
+        going = asyncio.ensure_future(lab.engine.execute(workflow, {}, run_id="run"))
         await asyncio.wait_for(deaf.begun.wait(), 60)
-        await lab.clock.advance(0.01)
-        state = await asyncio.wait_for(going, 20)  # before the step's own 30 s
-        assert state.error.code == "run.timeout"
-        assert "deaf 1.0.0 swallows its cancellation in 'deaf.stay'" in state.error.message
+        if cut_by == "its time":
+            await lab.clock.advance(0.01)
+        elif cut_by == "a cancel":
+            await lab.post("run", "cancel")
+        elif cut_by == "the caller":
+            going.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait_for(going, 60)
+        (ended,) = await lab.records("run", RunFinished)
+        assert ended.status == status
+        if status != "succeeded" and cut_by != "itself":
+            assert "swallows its cancellation in" in ended.error.message
+            assert ended.error.fix == cancellation.LET_CANCELLATION_OUT
+        late = [each for each in caplog.messages if "has not ended" in each]
+        assert len(late) == 1  # not once for each cancellation
+        assert f"at {__file__}:" in late[0]
         deaf.ended = True
 
     play(case)
