@@ -179,7 +179,13 @@ def test_the_host_imports_downwards(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    sorted([*(HOST / "cli").rglob("*.py"), *(HOST / "serving" / "http").rglob("*.py")]),
+    sorted(
+        [
+            *(HOST / "cli").rglob("*.py"),
+            *(HOST / "serving" / "http").rglob("*.py"),
+            *(HOST / "serving" / "web").rglob("*.py"),
+        ]
+    ),
     ids=lambda p: str(p.relative_to(HOST)),
 )
 def test_a_face_calls_the_use_cases_and_opens_no_journal_and_no_engine(path: Path) -> None:

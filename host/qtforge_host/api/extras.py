@@ -10,7 +10,7 @@ from qtforge_host.api.errors import ServeNotInstalledError
 __all__ = ["SCHEDULES", "SERVING", "check_installed"]
 
 SCHEDULES: Final = ("cronsim",)
-SERVING: Final = ("cronsim", "prometheus_client", "starlette", "uvicorn")
+SERVING: Final = ("cronsim", "jinja2", "prometheus_client", "starlette", "uvicorn")
 
 
 def check_installed(modules: tuple[str, ...]) -> None:

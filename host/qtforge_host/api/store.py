@@ -352,9 +352,16 @@ class RunStore:
             RunNotFoundError: There is no such run.
             NotDrawableError: The workflow can't be read here, or its kind draws none.
         """
+        return self.graph_of(await self.show(run_id))
+
+    def graph_of(self, run: RunSnapshot) -> Graph:
+        """Return the graph of a run that was read already; see `graph`.
+
+        Raises:
+            NotDrawableError: The workflow can't be read here, or its kind draws none.
+        """
         from qtforge_host.api.drawing import graph_of_run
 
-        run = await self.show(run_id)
         return graph_of_run(run, run.workflow or self._workflow_of(run.state))
 
     async def inbox(

@@ -37,10 +37,17 @@ class RecentFigures:
     Args:
         journal: What is counted.
         clock: Gives seconds; their differences count.
+        again_s: How long at least what was counted is not counted again, in seconds.
     """
 
-    def __init__(self, journal: Journal, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Callable[[], float] = time.monotonic,
+        again_s: float = COUNTED_AGAIN_S,
+    ) -> None:
         self._journal = journal
+        self._again_s = again_s
         self._clock = clock
         self._lock = asyncio.Lock()  # concurrent requests get the same result
         self._found: JournalFigures | None = None
@@ -62,7 +69,7 @@ class RecentFigures:
                     statistics, node_rows(owners), pool_rows(pools, owners, now)
                 )
                 ended = self._clock()
-                self._next_at = ended + max(COUNTED_AGAIN_S, _REST * (ended - begun))
+                self._next_at = ended + max(self._again_s, _REST * (ended - begun))
             return self._found
 
 

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from starlette.types import ASGIApp
+
 from qtforge_host.code_marks import CodeMarks
 from qtforge_host.config.settings import Settings
 from qtforge_host.crash_report import CrashReport, find_culprit
@@ -34,6 +36,7 @@ from qtforge_host.serving.service import Service
 from qtforge_host.serving.state_files import ServeFolder
 from qtforge_host.serving.successor import Successor
 from qtforge_host.serving.tokens import TokenChecker
+from qtforge_sdk.files import write_atomically
 
 __all__ = ["serve"]
 
@@ -195,15 +198,23 @@ async def _http(
     options: ServeOptions, folder: ServeFolder, current: Current, listening: socket.socket
 ) -> AsyncIterator[str]:
     folder.make_token()
+    tokens = TokenChecker(folder.state_dir)
     gate = Gate(
-        TokenChecker(folder.state_dir),
+        tokens,
         options.allowed_hosts,
         RateGate(options.rate),
         options.public_url,
         options.proxies,
     )
+
+    def pages() -> ASGIApp:
+        # Imported with Jinja when somebody looks: many hosts are never looked at.
+        from qtforge_host.serving.web.site import Site
+
+        return Site(current, gate, folder, tokens, options)
+
     application = published(
-        Application(current, gate, options.max_body_bytes, options.max_requests),
+        Application(current, gate, options.max_body_bytes, options.max_requests, pages),
         options.root_path,
     )
     connections = Connections(
@@ -214,4 +225,6 @@ async def _http(
     host, port = listening.getsockname()[:2]
     log_limit = LogLimit(options.log_rate)
     async with HttpServer(application, listening, connections, log_limit, options.idle_timeout_s):
-        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        write_atomically(folder.address_path, f"{url}\n".encode())
+        yield url

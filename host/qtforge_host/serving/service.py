@@ -31,6 +31,7 @@ from qtforge_sdk.errors import QtForgeError
 __all__ = ["Service"]
 
 _LOG: Final = logging.getLogger("qtforge.serve")
+_PAGE_FIGURES_S: Final = 0.5
 _REPLAYED: Final = 1000  # waiting runs that are compared with the installed code at the start
 
 
@@ -52,6 +53,7 @@ class Service:
         durable: Its journal and engine.
         streams: The clients of live events.
         figures: What the journal holds, and who uses it.
+        page_figures: The same for people, who want it newer.
         counts: Counts what happens.
         is_last: Whether no other service follows in this process or in one that replaces it:
             then nothing that is published is stored for it any more.
@@ -74,6 +76,7 @@ class Service:
         self.durable: Durable
         self.streams: Streams
         self.figures: RecentFigures
+        self.page_figures: RecentFigures
         self._schedules = [each for each in schedules if each.enabled]
         self._stack = contextlib.AsyncExitStack()
         self._hurried = asyncio.Event()
@@ -89,6 +92,7 @@ class Service:
                 self._parts, by="the HTTP interface", max_runs=self.options.max_runs
             )
             self.figures = RecentFigures(self.durable.journal)
+            self.page_figures = RecentFigures(self.durable.journal, again_s=_PAGE_FIGURES_S)
             supervisor = self.durable.supervisor
             supervisor.active_runs.linger_s = self.settings.rest_after_s
             supervisor.active_runs.rests_all = True
@@ -142,6 +146,10 @@ class Service:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    def client_of(self, name: str) -> RunClient:
+        """Return every use case, done in somebody's name."""
+        return RunClient(self._parts, by=name, max_runs=self.options.max_runs)
 
     def failure(self) -> BaseException | None:
         """Return why runs are no longer resumed or started by schedules; None when all is well."""

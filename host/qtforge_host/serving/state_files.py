@@ -14,6 +14,7 @@ from qtforge_host.serving.errors import AlreadyServingError, WorkerNameTakenErro
 from qtforge_sdk.errors import StateDirectoryError
 from qtforge_sdk.files import (
     close_in_children,
+    exclusive_lock,
     private_file,
     private_folder,
     try_lock,
@@ -23,6 +24,8 @@ from qtforge_sdk.files import (
 __all__ = ["ServeFolder"]
 
 _TOKEN_BYTES: Final = 32
+_KEY_BYTES: Final = 32
+_LOCK_S: Final = 10.0
 
 
 class ServeFolder:
@@ -51,6 +54,11 @@ class ServeFolder:
     def tokens_path(self) -> Path:
         """The file with the hashes of the tokens that were created."""
         return self._folder / "tokens.json"
+
+    @property
+    def address_path(self) -> Path:
+        """The file that says at which URL the process listens."""
+        return self._folder / "address"
 
     @property
     def marks_path(self) -> Path:
@@ -111,6 +119,33 @@ class ServeFolder:
         except OSError as error:
             raise StateDirectoryError(str(self.token_path), str(error)) from error
         self.read_token()
+
+    def session_key(self) -> bytes:
+        """Return the key that signs logins in the browser; it is made where there is none.
+
+        Raises:
+            StateDirectoryError: It can't be read or written, or others may change it.
+        """
+        path = self._folder / "session-key"
+        try:
+            if not path.exists():
+                private_folder(self._folder)
+                with exclusive_lock(path, _LOCK_S):
+                    if not path.exists():
+                        write_atomically(path, secrets.token_bytes(_KEY_BYTES))
+            if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise StateDirectoryError(
+                    str(path), "other users can read or change it",
+                    "remove it: all logins in the browser end, and a new one is made",
+                )  # fmt: skip
+            found = path.read_bytes()
+        except OSError as error:
+            raise StateDirectoryError(str(path), str(error)) from error
+        if len(found) != _KEY_BYTES:
+            raise StateDirectoryError(
+                str(path), "it is damaged", "remove it, and a new one is made"
+            )
+        return found
 
     def read_token(self) -> str | None:
         """Return the token; None where there is none.

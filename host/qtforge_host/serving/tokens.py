@@ -11,7 +11,7 @@ import hashlib
 import logging
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
@@ -194,13 +194,30 @@ class TokenChecker:
 
     def scope_of(self, text: bytes) -> TokenScope | None:
         """Return what a token may do; None when it is not valid."""
+        found = self.token_of(text)
+        return None if found is None else found.scope
+
+    def token_of(self, text: bytes) -> Token | None:
+        """Return the token with a text; None when it is not valid."""
+        # Looked up by the hash: how long that takes says nothing about the token.
+        return self.with_hash(_hash(text))
+
+    def with_hash(self, sha256: str) -> Token | None:
+        """Return the token with a hash, in hexadecimal digits; None when it is not valid."""
+        found = self._current().get(sha256)
+        return None if found is None or found.is_expired(self._now()) else found
+
+    def named(self, token_id: str) -> Token | None:
+        """Return the token with an id; None when it is not valid."""
+        found = (each for each in self._current().values() if each.id == token_id)
+        return next((each for each in found if not each.is_expired(self._now())), None)
+
+    def _current(self) -> Mapping[str, Token]:
         seen = _fingerprint(self._folder.token_path), _fingerprint(self._folder.tokens_path)
         if seen != self._seen:
             self._seen = seen
             self._read()
-        # Looked up by the hash: how long that takes says nothing about the token.
-        found = self._by_hash.get(_hash(text))
-        return None if found is None or found.is_expired(self._now()) else found.scope
+        return self._by_hash
 
     def _read(self) -> None:
         by_hash: dict[str, Token] = {}

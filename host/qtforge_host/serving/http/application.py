@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Final
 
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +20,7 @@ from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.auth import Gate, check_scope
 from qtforge_host.serving.http.connections import AUTHENTICATED
 from qtforge_host.serving.http.openapi import openapi
+from qtforge_host.serving.http.paths import encoded_path, with_names
 from qtforge_host.serving.http.requests import (
     Answer,
     Call,
@@ -34,10 +35,12 @@ from qtforge_host.serving.http.sse import EventStream
 from qtforge_host.serving.service import Service
 from qtforge_sdk.errors import QtForgeError
 
-__all__ = ["Application", "Current"]
+__all__ = ["PAGES", "Application", "Current"]
 
 _LOG: Final = logging.getLogger("qtforge.http")
-_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+PAGES: Final = "/ui"
+"""The path beneath which the pages in the browser are."""
+
 _BODY_S: Final = 30.0  # in which a request's body must have come
 _ANSWER_S: Final = 90.0  # in which it is answered, a wait of 60 s included
 
@@ -57,19 +60,26 @@ class Application:
         gate: Authenticates requests.
         max_body_bytes: The size of the largest request.
         max_requests: How many authenticated requests may be in progress at once.
+        pages: Makes what answers beneath `PAGES`, when it is first asked; None for no pages.
     """
 
     def __init__(
-        self, current: Current, gate: Gate, max_body_bytes: int, max_requests: int
+        self,
+        current: Current,
+        gate: Gate,
+        max_body_bytes: int,
+        max_requests: int,
+        pages: Callable[[], ASGIApp] | None = None,
     ) -> None:
         self._current = current
         self._gate = gate
         self._max_body_bytes = max_body_bytes
         self._max_requests = max_requests
         self._in_progress = 0
+        self._make_pages = pages
+        self._pages: ASGIApp | None = None
         by_path = groupby(sorted(ENDPOINTS, key=lambda each: each.path), lambda each: each.path)
-        routes = [Route(_PARAMETER.sub(r"{\1:name}", path), _Path(self, found))
-                  for path, found in by_path]  # fmt: skip
+        routes = [Route(with_names(path), _Path(self, found)) for path, found in by_path]
         self._router = Router(routes, redirect_slashes=False, default=_nothing_there)
         self._openapi = Answer(openapi(ENDPOINTS))
 
@@ -125,6 +135,9 @@ class Application:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
+        if self._make_pages is not None and _is_of_pages(scope):
+            await self._show_page(self._make_pages, scope, receive, send)
+            return
         alive = path == HEALTH_PATH
         granted = self._gate.check(scope, needs_token=not alive)
         own = self._own(path)
@@ -137,6 +150,21 @@ class Application:
             raise _wrong_method(method, ("GET",))
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._progressing():
+            await self._router({**scope, "path": encoded_path(scope)}, receive, send)
+
+    async def _show_page(
+        self, make: Callable[[], ASGIApp], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if scope["path"] == "/":
+            await RedirectResponse(f"{PAGES}/runs", 303)(scope, receive, send)
+            return
+        async with self._progressing():
+            self._pages = self._pages or make()
+            await self._pages({**scope, "path": encoded_path(scope)}, receive, send)
+
+    @asynccontextmanager
+    async def _progressing(self) -> AsyncIterator[None]:
         if self._in_progress >= self._max_requests:
             raise RefusedError(
                 503, "http.too_busy", "too many requests are in progress",
@@ -145,7 +173,7 @@ class Application:
             )  # fmt: skip
         self._in_progress += 1
         try:
-            await self._router({**scope, "path": _encoded_path(scope)}, receive, send)
+            yield
         finally:
             self._in_progress -= 1
 
@@ -189,28 +217,6 @@ class Application:
         await refused(scope, receive, send)
 
 
-class _Name(Convertor[str]):
-    """A name in a path, which may have a slash in it: ``%2F``."""
-
-    regex = "[^/]+"
-
-    def convert(self, value: str) -> str:
-        return urllib.parse.unquote(value)
-
-    def to_string(self, value: str) -> str:
-        return urllib.parse.quote(value, safe="")
-
-
-register_url_convertor("name", _Name())
-
-
-def _encoded_path(scope: Scope) -> str:
-    """Return a request's path, each part of it quoted the same way."""
-    raw = scope.get("raw_path") or urllib.parse.quote(scope["path"]).encode()
-    parts = (urllib.parse.unquote(part) for part in raw.decode("latin-1").split("/"))
-    return "/".join(urllib.parse.quote(part, safe="") for part in parts)
-
-
 class _Path:
     """All methods of one path."""
 
@@ -231,6 +237,15 @@ class _Path:
             return
         async with asyncio.timeout(_ANSWER_S):
             await answered(scope, receive, send)
+
+
+def _is_of_pages(scope: Scope) -> bool:
+    """Whether a request is for a page; a browser that asks for ``/`` wants one, too."""
+    path: str = scope["path"]
+    if path == "/":
+        wanted = Headers(scope=scope).get("accept", "")
+        return scope["method"] in ("GET", "HEAD") and "text/html" in wanted
+    return path == PAGES or path.startswith(f"{PAGES}/")
 
 
 async def _nothing_there(scope: Scope, receive: Receive, send: Send) -> None:

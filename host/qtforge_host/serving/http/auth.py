@@ -100,16 +100,10 @@ class Gate:
             RefusedError: The request is refused.
         """
         headers = Headers(scope=scope)
-        self._check_host(headers, scope)
-        self._check_origin(headers)
+        self.check_site(scope)
         granted = self._granted(headers)
         knows = granted is not None
-        client = scope.get("client")
-        address = client[0] if client else ""
-        if self._proxies:
-            forwarded = headers.getlist("x-forwarded-for")
-            address = client_address(address, forwarded, self._proxies)
-        self._rate.check(address, knows)
+        self.check_rate(scope, known=knows)
         if needs_token and not knows:
             raise RefusedError(
                 401,
@@ -121,6 +115,29 @@ class Gate:
                 {"WWW-Authenticate": "Bearer"},
             )
         return granted
+
+    def check_site(self, scope: Scope) -> None:
+        """Check that a request is for this host, and from no page of another site.
+
+        Raises:
+            RefusedError: It is not.
+        """
+        headers = Headers(scope=scope)
+        self._check_host(headers, scope)
+        self._check_origin(headers)
+
+    def check_rate(self, scope: Scope, *, known: bool) -> None:
+        """Count a request of a client.
+
+        Raises:
+            RefusedError: The client has exceeded the rate.
+        """
+        client = scope.get("client")
+        address = client[0] if client else ""
+        if self._proxies:
+            forwarded = Headers(scope=scope).getlist("x-forwarded-for")
+            address = client_address(address, forwarded, self._proxies)
+        self._rate.check(address, known)
 
     def _check_host(self, headers: Headers, scope: Scope) -> None:
         # A page of another site whose name resolves to this machine (DNS rebinding) sends that

@@ -1,0 +1,13 @@
+"""The pages, one module for each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtforge_host.serving.web.pages import run, runs
+from qtforge_host.serving.web.visit import Page
+
+__all__ = ["PAGES"]
+
+PAGES: Final[tuple[Page, ...]] = (*runs.PAGES, *run.PAGES)
+"""Every page beneath ``/ui``; the first whose path fits answers."""
