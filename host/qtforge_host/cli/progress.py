@@ -14,6 +14,7 @@ from qtforge_host.runs.log import RunListener
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import Record
 from qtforge_sdk.journal import RunSummary
+from qtforge_sdk.records import RunWaiting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 from collections.abc import Sequence
 
 from qtforge_host.cli.errors import FAILED
-from qtforge_host.cli.report import print_run
+from qtforge_host.cli.report import awaited, print_run
 from qtforge_host.runs.accepted_events import Offer
 
 __all__ = ["Display", "Printer", "RunPrinter", "progress_display", "say_queued", "settle"]
@@ -152,13 +153,32 @@ class _Unwrapped:
         self._console.print(shown, markup=False, soft_wrap=True)
 
 
+class _Waits:
+    """Says for which events a run waits that stays with the command, each event once.
+
+    That is no result: it goes to standard error.
+    """
+
+    def __init__(self) -> None:
+        self._said: set[tuple[str, str]] = set()
+
+    def say(self, run: RunState) -> None:
+        for event, command in awaited(run):
+            if (run.run_id, event) not in self._said:
+                self._said.add((run.run_id, event))
+                echo(f"{run.run_id} waits for {event}: {command}", err=True)
+
+
 class _Plain:
     def __init__(self, printer: Printer) -> None:
         self._printer = printer
+        self._waits = _Waits()
 
     def on_record(self, run: RunState, record: Record) -> None:
         if run.finished_at is not None or run.rests:
             self._printer.ended(run)
+        elif isinstance(record, RunWaiting):
+            self._waits.say(run)
 
     def on_progress(
         self, run: RunState, step: str, done: float, total: float | None, text: str
@@ -178,6 +198,7 @@ class _Lines:
         self._printer = printer
         self._total = total
         self._done = 0
+        self._waits = _Waits()
         self._lines: dict[str, TaskID] = {}
         self._all = progress.add_task("all runs", now=f"0 of {total}") if total > 1 else None
 
@@ -190,6 +211,8 @@ class _Lines:
             self._lines[run.run_id] = self._progress.add_task(name, now="")
             # At once, so that it can be watched, paused or amended from another terminal.
             self._progress.console.print(f"run {run.run_id}  {name}", markup=False, style="dim")
+        if isinstance(record, RunWaiting):
+            self._waits.say(run)
         running = [step.name for step in run.steps.values() if step.status == "running"]
         self._progress.update(self._lines[run.run_id], now=clean_line(", ".join(running)))
 

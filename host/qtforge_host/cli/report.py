@@ -14,7 +14,7 @@ from qtforge_host.runs.accepted_events import Offer
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import ErrorInfo, StepResult
 
-__all__ = ["print_run", "print_snapshot", "run_lines"]
+__all__ = ["awaited", "print_run", "print_snapshot", "run_lines"]
 
 _WARNINGS: Final = 5  # shown of one step
 _COMPENSATIONS: Final = {"succeeded": "compensated", "running": "compensating"}
@@ -87,15 +87,19 @@ def run_lines(
     return lines
 
 
-def _awaited_lines(run: RunState) -> list[str]:
+def awaited(run: RunState) -> list[tuple[str, str]]:
     """Return the events that the code of a run waits for, with the command for each."""
     if run.checkpoint is not None or run.status != "waiting":
         return []
-    width = max((len(event) for event in run.accepts), default=0)
     return [
-        f"  waits for {event:<{width}}  {shlex.join(['qtforge-host', 'send', run.run_id, event])}"
-        for event in run.accepts
+        (event, shlex.join(["qtforge-host", "send", run.run_id, event])) for event in run.accepts
     ]
+
+
+def _awaited_lines(run: RunState) -> list[str]:
+    found = awaited(run)
+    width = max((len(event) for event, _ in found), default=0)
+    return [f"  waits for {event:<{width}}  {command}" for event, command in found]
 
 
 def _step(step: StepResult, states: int, names: int) -> str:

@@ -85,7 +85,8 @@ def run(
     """Run WORKFLOW, a name or a TOML file; each PATH is the document of one run.
 
     A run that waits for an event, such as a person's decision, is printed with the commands
-    that send it. A run that has to wait for a place of its concurrency key is executed when it
+    that send it. A workflow in Python stays with the command meanwhile, which says so on
+    standard error. A run that has to wait for a place of its concurrency key is executed when it
     gets one. A run that is there already, with the same key, is printed as it is.
 
     Exit code 1 when a run failed, 2 when the workflow does not accept the input, 3 when there is

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import io
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qtforge_host.cli.progress import RunPrinter, progress_display
 from qtforge_host.journal.sqlite import SqliteJournal
+from qtforge_host.runs.state import RunState
 from qtforge_sdk.records import RunStarted, RunWaiting, StepStarted
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -74,3 +78,25 @@ def test_send_says_what_becomes_of_an_event(waiting: Waiting) -> None:
     assert "continues with it once a process" in awaited.out
     sent = waiting("send", "last", "paid", "--timeout", "10ms", "--json").json
     assert (sent["received"], sent["waits_for"]) == (False, ["paid", "user.cancelled"])
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_command_that_stays_with_it_says_once_what_it_waits_for(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, said = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(said, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys, "stderr", said)
+    about: Any = {"run_id": RUN, "at": NOW}
+    started = RunStarted(
+        **about, workflow="order", kind="python", workflow_version="1.0.0", input={}, plugins={}
+    )
+    waits = RunWaiting(**about, events=("paid", "user.cancelled"))
+    with progress_display(1, RunPrinter(data, as_json=True)) as display:
+        records = (started, waits, RunWaiting(**about, over=True), waits)
+        for count, record in enumerate(records, start=1):
+            display.on_record(RunState.from_records(RUN, records[:count]), record)
+    assert data.getvalue() == ""  # it is no result
+    for event in ("paid", "user.cancelled"):
+        told = f"{RUN} waits for {event}: qtforge-host send {RUN} {event}\n"
+        assert said.getvalue().count(told) == 1
