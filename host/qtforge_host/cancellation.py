@@ -264,6 +264,18 @@ class _Cleanup:
         self._seen = scope.times
 
 
+class _Between(asyncio.Future[None]):
+    """Stands for a future, and can always be cancelled.
+
+    Args:
+        waits: The future.
+    """
+
+    def __init__(self, waits: asyncio.Future[Any]) -> None:
+        super().__init__(loop=waits.get_loop())
+        self._children = [waits]  # for the same code as the children of `asyncio.gather`
+
+
 class _Rest:
     """A coroutine whose first step has been made, awaitable from there on.
 
@@ -335,7 +347,7 @@ class _Rest:
         ):
             return waits
         self._waits = waits
-        between = self._scope.loop.create_future()
+        between = _Between(waits)
         between._asyncio_future_blocking = True
         waits._asyncio_future_blocking = False
 

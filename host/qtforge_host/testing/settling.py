@@ -167,12 +167,14 @@ def _waits_outside(task: asyncio.Task[Any]) -> bool:
     if isinstance(awaited, asyncio.Task) or hasattr(awaited, "_children"):
         return False  # another task, or several in a gather(), which are looked at themselves
     coroutine: Any = task.get_coro()
-    innermost = None
+    innermost: CoroutineType[Any, Any, Any] | None = None
     modules = []
-    while isinstance(coroutine, CoroutineType):
-        innermost, coroutine = coroutine, coroutine.cr_await
-        if innermost.cr_frame is not None:
-            modules.append(str(innermost.cr_frame.f_globals.get("__name__", "")))
+    while coroutine is not None:
+        if isinstance(coroutine, CoroutineType):
+            innermost = coroutine
+            if innermost.cr_frame is not None:
+                modules.append(str(innermost.cr_frame.f_globals.get("__name__", "")))
+        coroutine = getattr(coroutine, "cr_await", None)  # of what stands around it, too
     if innermost is None or innermost.cr_frame is None:
         return False
     module = modules[-1]

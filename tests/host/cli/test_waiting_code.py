@@ -93,7 +93,7 @@ def test_a_command_that_stays_with_it_says_once_what_it_waits_for(
     )
     waits = RunWaiting(**about, events=("paid", "user.cancelled"))
     with progress_display(1, RunPrinter(data, as_json=True)) as display:
-        records = (started, waits, RunWaiting(**about, over=True), waits)
+        records: list[Any] = [started, waits, RunWaiting(**about, over=True), waits]
         for count, record in enumerate(records, start=1):
             display.on_record(RunState.from_records(RUN, records[:count]), record)
     assert data.getvalue() == ""  # it is no result
