@@ -23,7 +23,7 @@ from qtforge_builtin_plugins.orchestrators.stages import (
     blocks_of,
 )
 from qtforge_sdk import DefinitionChecker, ErrorInfo, StepResult
-from qtforge_sdk.members import ListOf, Members, members_of
+from qtforge_sdk.members import ListOf, Members, Scalar, members_of
 from qtforge_sdk.orchestrators import Unreachable
 from qtforge_sdk.validation import did_you_mean
 
@@ -197,7 +197,8 @@ class _Checks(msgspec.Struct):
             most = len(ends_of(block.stages))
             if not 1 <= block.first <= most:
                 what = f"{block.first} of {most} ends can't succeed"
-                self.checker.problem(f"{path}.first", what, f"write a number from 1 to {most}")
+                fix = f"write a number from 1 to {most}" if most else "give it stages"
+                self.checker.problem(f"{path}.first", what, fix)
 
     def _names(self, stages: Sequence[Stage], path: str, outer: Mapping[str, Any]) -> None:
         seen: set[str] = set()
@@ -220,7 +221,8 @@ class _Checks(msgspec.Struct):
         for place, stage in enumerate(stages):
             for position, need in enumerate(stage.needs):
                 if need not in names:
-                    fix = did_you_mean(need, names - {stage.name})
+                    others = [each.name for each in stages if each.name != stage.name]
+                    fix = did_you_mean(need, others)
                     where = f"{path}[{place}].needs[{position}]"
                     self.checker.problem(where, f"there is no stage '{need}'", fix)
         cycles = cycles_of(stages)
@@ -239,6 +241,11 @@ class _Checks(msgspec.Struct):
     ) -> None:
         checker, known = self.checker, {**names, "stages": stages}
         checker.template(f"{path}.foreach", stage.foreach, (), known)
+        given = None if stage.foreach is None else checker.members(stage.foreach, known)
+        if isinstance(given, Scalar | Mapping):
+            is_what = given.what if isinstance(given, Scalar) else "a table"
+            fix = "give a list, or a template of one"
+            checker.problem(f"{path}.foreach", f"it is {is_what}, and no list", fix)
         if stage.when is not None:
             checker.condition(f"{path}.when", stage.when, (), known)
         inner = self._with_repeat(stage, self._with_item(stage, known))

@@ -32,6 +32,7 @@ class BlockingHostClient(BlockingClient[HostClient]):
     check_workflows = blocking(HostClient.check_workflows)
     show_workflow = blocking(HostClient.show_workflow)
     draw_workflow = blocking(HostClient.draw_workflow)
+    workflow_graph = blocking(HostClient.workflow_graph)
     new_workflow = blocking(HostClient.new_workflow)
     new_plugin = blocking(HostClient.new_plugin)
     workflow_schema = blocking(HostClient.workflow_schema)

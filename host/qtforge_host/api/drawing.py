@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from qtforge_host.api.snapshots import RunSnapshot
 from qtforge_host.workflows.dot import dot, svg
 from qtforge_host.workflows.errors import NotDrawableError
-from qtforge_host.workflows.mermaid import mermaid
+from qtforge_host.workflows.mermaid import ids_of, mermaid
 from qtforge_sdk.graphs import Graph
 from qtforge_sdk.records import CheckpointSaved
 
@@ -64,5 +64,11 @@ def _drawable(workflow: Workflow, graph: Graph | None) -> Graph:
     if graph is None:
         kind = workflow.definition.kind
         why = f"the kind '{kind}' does not say how its workflows look"
+        raise NotDrawableError(f"'{workflow.definition.name}'", why)
+    known = set(ids_of(graph))
+    ends = (end for each in graph.edges for end in (each.source, each.target))
+    lost = next((end for end in ends if end not in known), None)
+    if lost is not None:
+        why = f"an edge of its graph is at '{lost}', which is no node of it"
         raise NotDrawableError(f"'{workflow.definition.name}'", why)
     return graph

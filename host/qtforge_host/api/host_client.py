@@ -33,13 +33,16 @@ from qtforge_host.api.listings import TOPICS, WORKFLOWS, keep
 from qtforge_host.api.parts import Parts
 from qtforge_host.api.plugins import plugins_of
 from qtforge_host.api.workflows import workflow_row
+from qtforge_host.plugin_code import PluginCodeError
 from qtforge_host.plugins.candidates import PLUGIN_GROUP
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.workflows.definitions import Workflow
+from qtforge_host.workflows.errors import NotDrawableError
 from qtforge_host.workflows.inputs import json_schema
 from qtforge_sdk.conversion import check_keys, to_plain
 from qtforge_sdk.durations import Duration, wait_seconds
-from qtforge_sdk.errors import HandlerFailedError, StateDirectoryError
+from qtforge_sdk.errors import HandlerFailedError, StateDirectoryError, WorkflowInvalidError
+from qtforge_sdk.graphs import Graph
 from qtforge_sdk.inputs import InputSpec
 from qtforge_sdk.run_status import UNFINISHED, RunStatus
 from qtforge_sdk.transport import Envelope
@@ -279,7 +282,29 @@ class HostClient:
             WorkflowInvalidError: The definition has problems.
             DrawingError: It can't be drawn, or not in that language here.
         """
-        return draw(graph_of_workflow(await self.definition(name)), language)
+        return draw(await self.workflow_graph(name), language)
+
+    async def workflow_graph(self, name: str, *, files: bool = False) -> Graph:
+        """Return a workflow's graph.
+
+        Args:
+            name: Its name, or the path of a TOML file.
+            files: Whether it may be a path; a text that is not trusted may not.
+
+        Raises:
+            WorkflowNotFoundError: There is none.
+            WorkflowInvalidError: The definition has problems; those that a graph can show, such
+                as a topic without a plugin, are none here.
+            DrawingError: It can't be drawn.
+        """
+        workflow = await self.definition(name, files=files)
+        try:
+            return graph_of_workflow(workflow)
+        except (NotDrawableError, PluginCodeError):
+            found = (await self._parts.host()).recorded_workflows().check(workflow)
+            if not found:
+                raise
+            raise WorkflowInvalidError(name, "\n".join(map(str, found))) from None
 
     async def workflow_schema(self, kind: str) -> dict[str, Any]:
         """Return the JSON Schema of a kind's definitions, for editors.

@@ -20,6 +20,7 @@ from qtforge_host.cli.terminal import echo, echo_lines
 if TYPE_CHECKING:  # imported where they are used: a list that was kept needs none of them
     from qtforge_host.api.drawing import Language
     from qtforge_host.workflows.definitions import Workflow
+    from qtforge_sdk.graphs import Graph
 
 __all__ = ["workflows"]
 
@@ -173,11 +174,13 @@ def validate(session: Session, names: tuple[str, ...], fix_header: bool, as_json
 @click.pass_obj
 def graph(session: Session, name: str, language: Language | None, output: Path | None) -> None:
     """Draw a workflow: for Markdown (mermaid), for Graphviz (dot), or as a picture (svg)."""
-    from qtforge_host.api.drawing import graph_of_workflow  # see above
-    from qtforge_host.cli.drawing import write_graph
+    from qtforge_host.cli.drawing import write_graph  # see above
 
-    workflow = _definition(session, name)
-    write_graph(graph_of_workflow(workflow), language, output)
+    async def drawn() -> Graph:
+        async with session.client() as client:
+            return await client.host.workflow_graph(name, files=True)
+
+    write_graph(run_async(drawn()), language, output)
 
 
 @workflows.command()

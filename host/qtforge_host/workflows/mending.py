@@ -21,9 +21,9 @@ def mended(table: dict[str, Any], kind: Any) -> dict[str, Any] | None:
     """Return a table that a type accepts, as near to a wrong one as is easy to find.
 
     A misspelt key gets its name, a single value where a list is wanted becomes one, a number
-    where a text is wanted becomes one, a missing text is its key in angle brackets, and what is
-    wrong otherwise is left out. The result is good for further checks only: what the author meant
-    is not known.
+    where a text is wanted becomes one, a text that is missing or has the wrong form becomes an
+    example, or its key in angle brackets, and what is wrong otherwise is left out. The result is
+    good for further checks only: what the author meant is not known.
 
     Args:
         table: As tomllib read it; it stays as it is.
@@ -79,11 +79,18 @@ def _edits(error: FieldError) -> Iterator[Edit]:
             raise TypeError(key)
         inner.setdefault(key, f"<{key}>")
 
+    def write_example(inner: Any, key: Any) -> None:
+        if not isinstance(inner, dict):
+            raise TypeError(key)
+        inner[key] = error.example
+
     def leave_out(inner: Any, key: Any) -> None:
         del inner[key]
 
     if error.near is not None:
         yield rename
+    if error.example is not None:
+        yield write_example
     yield from (write_as_text, write_as_list, add, leave_out)
 
 

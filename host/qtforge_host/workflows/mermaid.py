@@ -8,7 +8,7 @@ from typing import Final
 
 from qtforge_sdk.graphs import Graph, Group, Node, NodeKind
 
-__all__ = ["mermaid"]
+__all__ = ["ids_of", "mermaid"]
 
 _SHAPES: Final[Mapping[NodeKind, tuple[str, str]]] = MappingProxyType(
     {
@@ -30,7 +30,7 @@ _ESCAPES: Final = MappingProxyType(
 
 def mermaid(graph: Graph) -> str:
     """Return the flowchart; texts of the definition are escaped."""
-    names = {name: f"n{place}" for place, name in enumerate(_ids(graph))}
+    names = {name: f"n{place}" for place, name in enumerate(ids_of(graph))}
     lines = [f"flowchart {'TD' if graph.downward else 'LR'}"]
     lines += (f"  {line}" for line in _body(graph.nodes, graph.groups, names))
     for edge in graph.edges:
@@ -64,12 +64,13 @@ def _nodes(nodes: tuple[Node, ...], groups: tuple[Group, ...]) -> Iterator[Node]
         yield from _nodes(group.nodes, group.groups)
 
 
-def _ids(graph: Graph | Group) -> Iterator[str]:
+def ids_of(graph: Graph | Group) -> Iterator[str]:
+    """Yield the ids of all nodes and groups."""
     for node in graph.nodes:
         yield node.id
     for group in graph.groups:
         yield group.id
-        yield from _ids(group)
+        yield from ids_of(group)
 
 
 def _text(text: str) -> str:

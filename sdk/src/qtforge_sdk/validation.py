@@ -50,12 +50,15 @@ class FieldError(msgspec.Struct, frozen=True, kw_only=True):
         what: What is wrong, such as ``expected str, got int``.
         fix: How to fix it, or "".
         near: The known key that an unknown one resembles; None where there is none.
+        example: A value that its type has as an example, where one is missing or has the wrong
+            form; None where there is none.
     """
 
     path: str
     what: str
     fix: str = ""
     near: str | None = None
+    example: object = None
 
     def __str__(self) -> str:
         text = f"{self.path}: {self.what}" if self.path else self.what
@@ -178,7 +181,8 @@ def _failure(value: object, target: Any, path: str, strict: bool) -> FieldError 
             fix = f"write it as in {example!r}"
             shown = f"{value[:_SHOWN]!r}{'…' if len(value) > _SHOWN else ''}"
             what = f"{shown} has the wrong form"
-            return FieldError(path=where.removeprefix("."), what=what, fix=fix)
+            place = where.removeprefix(".")
+            return FieldError(path=place, what=what, fix=fix, example=example)
         choices = [] if at or not isinstance(value, str) else _choices(target)
         fix = did_you_mean(value, choices) if choices else ""
         return FieldError(path=where.removeprefix("."), what=what[:1].lower() + what[1:], fix=fix)
@@ -223,7 +227,8 @@ def _table_errors(
         elif required and name not in meant:  # one that is misspelt is not missing as well
             near = nearest(name, [str(key) for key in value if key not in fields])
             fix = f"rename '{near}'" if near else f"add '{name}'"
-            yield FieldError(path=_join(path, name), what="is missing", fix=fix)
+            example = _example(annotation)
+            yield FieldError(path=_join(path, name), what="is missing", fix=fix, example=example)
 
 
 def _join(path: str, key: object) -> str:

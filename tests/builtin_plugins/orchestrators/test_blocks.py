@@ -326,6 +326,8 @@ def test_a_block_fails_when_too_few_ends_succeed(workflows: WorkflowKit) -> None
         ),
         ('operation = "number.undo"\ntolerate = 1', "there is none"),
         ('operation = "number.undo"\nforeach = []\ntolerate = "200%"', "more than all items"),
+        ('operation = "number.undo"\nforeach = "all"', "it is a string, and no list"),
+        ('operation = "number.undo"\nforeach = { a = 1 }', "it is a table, and no list"),
         ('operation = "number.undo"\nrepeat = { until = "dat.x" }', "'dat' is not known"),
         ('operation = "number.undo"\nrepeat = { until = "data.x", every = "soon" }', "a duration"),
         ('switch = [{ block = "b" }, { when = "true", block = "b" }]', "never taken"),

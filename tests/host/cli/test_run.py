@@ -326,6 +326,28 @@ def test_a_workflow_is_drawn_as_the_file_says(cli: Any, letters: Path, tmp_path:
     assert (nowhere.code, "x.dot" in nowhere.err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("stages", "problem"),
+    [
+        ('[[stages]]\nname = "a"\nneeds = ["zz"]\noperation = "x.y"\n', "there is no stage 'zz'"),
+        ('[[stages]]\nname = "a"\nblock = "zz"\n', "there is no block 'zz'"),
+        (
+            '[[stages]]\nname = "a"\nblock = "b"\n[[blocks.b.stages]]\nname = "c"\nblock = "b"\n',
+            "the block would do itself",
+        ),
+    ],
+)
+def test_a_workflow_that_can_not_be_drawn_is_told_with_its_problems(
+    cli: Any, letters: Path, tmp_path: Path, stages: str, problem: str
+) -> None:
+    file = tmp_path / "odd.toml"
+    file.write_text(f'name = "odd"\nkind = "graph"\n{stages}')
+    drawn = cli("workflows", "graph", file, path=letters)
+    assert (drawn.code, drawn.out) == (1, "")
+    assert f"is not valid\n  why: {file}:" in drawn.err
+    assert problem in drawn.err
+
+
 def test_the_users_folder_of_workflows_is_read(cli: Any, letters: Path, tmp_path: Path) -> None:
     folder = tmp_path / "conf" / "workflows"
     folder.mkdir(parents=True)

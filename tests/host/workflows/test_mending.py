@@ -50,6 +50,12 @@ def test_a_wrong_type_hides_no_wrong_name_behind_it() -> None:
     assert paths(text, typed=False) == ["stages[0].timeout"]  # only validate looks further
 
 
+@pytest.mark.parametrize("code", ["", 'code = "Bad Code", '])
+def test_a_text_of_a_form_that_is_missing_or_wrong_hides_nothing(code: str) -> None:
+    text = A + f'[[stages]]\nname = "b"\nfail = {{ {code}message = "${{inpt.x}}" }}\n'
+    assert paths(text) == ["stages[1].fail.code", "stages[1].fail.message"]
+
+
 @pytest.mark.parametrize("needs", ['need = ["a"]', 'needs = "a"', "needs = 3"])
 def test_what_a_wrong_key_may_mean_is_no_further_problem(needs: str) -> None:
     text = A + f'[[stages]]\nname = "b"\n{needs}\noperation = "shop.sell"\n'
