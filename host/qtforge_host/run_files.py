@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -54,16 +53,6 @@ class RunFiles:
         files = [each for each in (self.folder / run_id).rglob("*") if each.is_file()]
         own = [each for each in files if each.parent.name != _MARKERS]
         return len(own), sum(each.stat().st_size for each in own)
-
-    async def prune(self, journal: Journal, ended_before: datetime.datetime) -> int:
-        """Delete the runs that ended before a time, with the files to which no run refers then.
-
-        Returns:
-            How many runs were deleted.
-        """
-        count = await journal.prune(ended_before)
-        await self.sweep(journal)
-        return count
 
     async def orphans(self, journal: Journal) -> list[Path]:
         """Return the folders to which no run of a journal refers."""

@@ -443,8 +443,7 @@ class RunStore:
             SelectionError: Which runs are meant is not said, or can't be.
         """
         from qtforge_host.api.bulk import ENDED, Selection, query_of
-        from qtforge_host.runs.retention import delete_selected
-        from qtforge_host.runs.retention import ended_before as count
+        from qtforge_host.runs.retention import delete_ended, delete_selected
 
         journal = await self._parts.journal()
         files = RunFiles(self._parts.settings.run_files_dir, await self._parts.logs())
@@ -452,10 +451,9 @@ class RunStore:
         if ended_before is None or selection is not None:
             query = query_of(selection or Selection(), ENDED, limit=_PAGE)
             removed = await delete_selected(journal, files, query, before, dry_run=dry_run)
-            return _pruned(removed, dry_run=dry_run)
-        if dry_run:
-            return _pruned(await count(journal, before), dry_run=True)
-        return Pruned(pruned=await files.prune(journal, before))
+        else:
+            removed = await delete_ended(journal, files, before, dry_run=dry_run)
+        return _pruned(removed, dry_run=dry_run)
 
     async def apply_retention(
         self, selection: Selection | None = None, *, dry_run: bool = False

@@ -12,6 +12,7 @@ from qtforge_host.runs.abandoned_calls import AbandonedCalls
 from qtforge_host.runs.deaths import compensation_key
 from qtforge_host.runs.errors import CallNotEndedError
 from qtforge_host.runs.log import RunLog
+from qtforge_host.runs.recorded_messages import RecordedMessage
 from qtforge_host.runs.steps import Answer, StepRequester, error_info, retry
 from qtforge_sdk import Compensation
 from qtforge_sdk.clock import Clock
@@ -26,7 +27,10 @@ __all__ = ["Compensator"]
 _LOG = logging.getLogger("qtforge.runs")
 
 Undo = Callable[[str, Compensation, int], Awaitable[Answer]]
-"""Makes one attempt at undoing a step."""
+"""Makes one attempt at undoing a step; the compensation's message is rendered."""
+
+Render = Callable[[Compensation], Awaitable[Compensation]]
+"""Returns a compensation with its message as an attempt sends it."""
 
 
 class Compensator:
@@ -70,7 +74,7 @@ class Compensator:
         self._done.pop(step, None)
         self._left.discard(step)
 
-    async def compensate(self, undo: Undo) -> tuple[bool, bool]:
+    async def compensate(self, undo: Undo, render: Render) -> tuple[bool, bool]:
         """Undo every step; a failure does not keep the others from being undone.
 
         Steps that the journal says were undone, or could not be, are not tried again. The order
@@ -80,6 +84,7 @@ class Compensator:
         Args:
             undo: Requests the compensation's topic. It is not stored: it leads to the run, and
                 a run that no cycle holds is freed when it ends, without a collection.
+            render: Renders the message before each attempt.
 
         Returns:
             Whether there was anything to undo, and whether all of it was undone.
@@ -101,6 +106,7 @@ class Compensator:
                     step,
                     compensation,
                     undo,
+                    render,
                 )
                 sound = await self._attempt(work, step, compensation) and sound
         return bool(done), sound
@@ -131,6 +137,7 @@ class _CompensationAttempts:
         step: str,
         compensation: Compensation,
         undo: Undo,
+        render: Render,
     ) -> None:
         self._log = log
         self._clock = clock
@@ -139,7 +146,9 @@ class _CompensationAttempts:
         self._step = step
         self._compensation = compensation
         self._undo = undo
+        self._render = render
         self._started_s = 0.0
+        self._sent: RecordedMessage | None = None  # the message of the attempt before
 
     async def attempt(self, number: int) -> bool:
         """Undo the step, once its own call has really ended, and record that."""
@@ -154,18 +163,26 @@ class _CompensationAttempts:
             return await self._request(number)
 
     async def _request(self, number: int) -> bool:
-        # Durable before the request is made: from here on, only compensations may follow.
-        await self._log.append(
-            CompensationStarted(
-                run_id=self._log.state.run_id,
-                at=self._clock.now(),
-                step=self._step,
-                topic=self._compensation.topic,
-                attempt=number,
-            )
+        started = CompensationStarted(
+            run_id=self._log.state.run_id,
+            at=self._clock.now(),
+            step=self._step,
+            topic=self._compensation.topic,
+            attempt=number,
         )
+        # Durable before the request is made: from here on, only compensations may follow.
+        try:
+            compensation = await self._render(self._compensation)
+        except QtForgeError:  # the message can't be made, and the attempt fails
+            await self._log.append(started)
+            raise
+        sent = RecordedMessage.of(compensation.message, self._log.secrets)
+        if sent != self._sent:
+            self._sent = sent
+            started = msgspec.structs.replace(started, message=sent.plain, message_note=sent.note)
+        await self._log.append(started)
         self._started_s = self._clock.monotonic()
-        data, by = await self._undo(self._step, self._compensation, number)
+        data, by = await self._undo(self._step, compensation, number)
         await self._succeeded(
             data,
             CompensationSucceeded(

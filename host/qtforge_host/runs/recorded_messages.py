@@ -1,4 +1,4 @@
-"""The messages of steps as the journal has them: for people, never sent again."""
+"""Messages of steps and compensations as the journal has them: for people, never sent again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qtforge_host.runs.run_secrets import RunSecrets, without_known
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.sizes import size_text
 from qtforge_sdk import Record
-from qtforge_sdk.records import StepStarted
+from qtforge_sdk.records import CompensationStarted, StepStarted
 
 __all__ = ["MOST_MESSAGE_BYTES", "RecordedMessage", "without_messages"]
 
@@ -63,7 +63,7 @@ def without_messages(records: Iterable[Record], reason: str) -> list[Record]:
     """Return records without the messages of steps, which the journal has refused."""
     return [
         msgspec.structs.replace(each, message=None, message_note=f"it can't be stored: {reason}")
-        if isinstance(each, StepStarted) and each.message is not None
+        if isinstance(each, StepStarted | CompensationStarted) and each.message is not None
         else each
         for each in records
     ]

@@ -16,7 +16,7 @@ from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.journal_errors import RunNotFoundError
 from qtforge_sdk.run_status import FINISHED, RunStatus
 
-__all__ = ["Removed", "Retention", "delete_selected", "ended_before"]
+__all__ = ["Removed", "Retention", "delete_ended", "delete_selected"]
 
 _PAGE: Final = 500  # runs that are read at once
 _CHILDREN: Final = 5_000  # likewise of one run, of which each page reads all
@@ -242,20 +242,38 @@ async def delete_selected(
     return await _delete(journal, files, batches, dry_run=dry_run)
 
 
-async def ended_before(journal: Journal, before: datetime.datetime) -> Removed:
-    """Return what `Journal.prune` would delete.
+async def delete_ended(
+    journal: Journal, files: RunFiles, before: datetime.datetime, *, dry_run: bool
+) -> Removed:
+    """Delete the runs that ended before a time, each for itself, in small batches.
 
     Args:
         journal: The runs.
-        before: Those that ended before.
+        files: Their files.
+        before: Those that ended before; a run whose parent is unfinished stays.
+        dry_run: Only count.
     """
-    found = Removed()
-    query = RunQuery(
-        statuses=frozenset(FINISHED), started_until=before, oldest_first=True, limit=_PAGE
+    query = replace(_ALL, started_until=before, oldest_first=True, limit=_PAGE)
+    removed = await _delete(
+        journal, files, _alone(_deletable(journal, query, before), before), dry_run=dry_run
     )
-    async for run in _deletable(journal, query, before):
-        found.runs[run.workflow, run.status] += 1
-    return found
+    if not dry_run:  # what ended meanwhile, and what belongs to no run
+        await journal.prune(before)
+    return removed
+
+
+async def _alone(
+    runs: AsyncIterator[RunSummary], ended_before: datetime.datetime
+) -> AsyncIterator[_Batch]:
+    """Give runs in batches, without their parts."""
+    batch = _Batch(ended_before)
+    async for run in runs:
+        if batch.is_full(run):
+            yield batch
+            batch = _Batch(ended_before)
+        batch.add(run, is_child=False)
+    if batch.runs:
+        yield batch
 
 
 async def _deletable(

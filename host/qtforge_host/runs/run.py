@@ -8,6 +8,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from msgspec.structs import replace
+
 from qtforge_host.cancellation import LET_CANCELLATION_OUT, CoroutineLeft, attend
 from qtforge_host.expressions.evaluator import Evaluator
 from qtforge_host.plugin_code import (
@@ -606,7 +608,7 @@ class ActiveRun:
 
     async def compensate(self) -> tuple[bool, bool]:
         """Undo what was done; see `Compensator.compensate`."""
-        return await self._compensator.compensate(self._undo)
+        return await self._compensator.compensate(self._undo, self._rendered)
 
     def begin_conclusion(self) -> None:
         """Let the run's last steps be done, whatever was requested or undone before."""
@@ -877,6 +879,10 @@ class ActiveRun:
             None,
             attempt,
         )
+
+    async def _rendered(self, compensation: Compensation) -> Compensation:
+        message = await _Outgoing(self, compensation.message).render()
+        return replace(compensation, message=message)
 
     async def _child_of(self, step: str) -> str | None:
         """Return the child that a step began, in this process or in one before it."""

@@ -510,11 +510,13 @@ class CheckpointSaved(_Record, frozen=True, kw_only=True, tag="state_kept"):
 
 
 class CompensationStarted(_Record, frozen=True, kw_only=True, tag="compensation_started"):
-    """A compensation was requested."""
+    """A compensation was requested; ``message`` and ``message_note`` are as in `StepStarted`."""
 
     step: str
     topic: str
     attempt: int = 1
+    message: Any = None
+    message_note: str = ""
 
 
 class CompensationSucceeded(_Record, frozen=True, kw_only=True, tag="compensation_succeeded"):

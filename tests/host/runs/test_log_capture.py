@@ -248,7 +248,15 @@ def test_a_log_is_followed_until_its_run_has_ended(tmp_path: Path) -> None:
     assert asyncio.run(main()) == ["first", "second", "last"]
 
 
-def test_the_logs_of_deleted_runs_go_with_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "which",
+    [
+        {"selection": Selection(workflow="letters")},
+        {"ended_before": datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)},
+    ],
+    ids=["selected", "by age alone"],
+)
+def test_the_logs_of_deleted_runs_go_with_them(tmp_path: Path, which: dict[str, Any]) -> None:
     async def main() -> None:
         settings = Settings(config_path=tmp_path / "c.toml", state_dir=tmp_path / "state")
         journal = await opened_journal(settings)
@@ -258,7 +266,7 @@ def test_the_logs_of_deleted_runs_go_with_them(tmp_path: Path) -> None:
         at = datetime.datetime.now(datetime.UTC)
         await file.add_logs([LogEntry(run_id="run", at=at, level="info", logger="a", text="b")])
         async with open_store(settings) as runs:
-            assert (await runs.prune(selection=Selection(workflow="letters"))).pruned == 1
+            assert (await runs.prune(**which)).pruned == 1
         assert not await file.logs(LogQuery(run_id="run"))
 
     asyncio.run(main())

@@ -9,10 +9,17 @@ import pytest
 
 from qtforge_host.runs import recorded_messages
 from qtforge_host.runs.run_keys import default_title
-from qtforge_sdk import Document, OperationError, Plugin, Run, Template, operation
+from qtforge_sdk import Compensation, Document, OperationError, Plugin, Run, Template, operation
 from qtforge_sdk.journal_kit import encoding
 from qtforge_sdk.policies import Retry
-from qtforge_sdk.records import MOST_TRACEBACK, RunFinished, RunStarted, StepFailed, StepStarted
+from qtforge_sdk.records import (
+    MOST_TRACEBACK,
+    CompensationStarted,
+    RunFinished,
+    RunStarted,
+    StepFailed,
+    StepStarted,
+)
 
 RETRY = Retry(max_attempts=3, jitter=0, include=("*",))
 
@@ -86,6 +93,26 @@ def test_a_message_is_recorded_once_for_all_attempts_that_send_it(lab: Any) -> N
             assert status == "succeeded"
             begun = await it.records(run_id, StepStarted)
             assert [each.message for each in begun] == [{"item": "tea"}, None, None]
+
+    asyncio.run(look())
+
+
+def test_the_message_of_a_compensation_is_recorded_once_for_its_attempts(lab: Any) -> None:
+    async def look() -> None:
+        async with lab() as it:
+            shop = await it.add(Shop(), "shop", "1.0.0")
+
+            async def code(run: Run) -> None:
+                given = Template({"give": "${input.item}"}, {"input": run.input})
+                undo = Compensation(topic="shop.buy", message=given, retry=RETRY)
+                await run.request("a", "shop.buy", {"item": "tea"}, compensation=undo)
+                shop.failures = 1
+                raise ValueError("enough")
+
+            run_id, status = await run_of(it, code, item="tea")
+            assert status == "compensated"
+            begun = await it.records(run_id, CompensationStarted)
+            assert [each.message for each in begun] == [{"give": "tea"}, None]
 
     asyncio.run(look())
 

@@ -13,7 +13,7 @@ import pytest
 from qtforge_host.config.retention import RetentionRule, RetentionSettings
 from qtforge_host.journal.memory import MemoryJournal, MemoryStore
 from qtforge_host.run_files import RunFiles
-from qtforge_host.runs.retention import Removed, Retention, ended_before
+from qtforge_host.runs.retention import Removed, Retention, delete_ended
 from qtforge_sdk.journal import RunQuery
 from qtforge_sdk.records import RunFinished, RunStarted
 from qtforge_sdk.run_status import RunStatus
@@ -259,8 +259,11 @@ def test_what_prune_would_delete_is_what_it_deletes(runs: Runs) -> None:
         await runs.add("orphan", ended=50, parent="gone")
         await runs.add("young", ended=1, started=100)
         before = NOW - datetime.timedelta(days=30)
-        found = await ended_before(runs.journal, before)
-        assert found.runs == {("letters", "failed"): 1, ("letters", "succeeded"): 1}
-        assert await runs.journal.prune(before) == found.count
+        wanted = {("letters", "failed"): 1, ("letters", "succeeded"): 1}
+        for dry_run in (True, False):
+            found = await delete_ended(runs.journal, runs.files, before, dry_run=dry_run)
+            assert found.runs == wanted
+        left = {each.run_id for each in await runs.journal.runs(RunQuery())}
+        assert left == {"above", "child", "young"}
 
     asyncio.run(case())

@@ -28,7 +28,12 @@ from qtforge_host.cli.terminal import clean_line, echo, rendered, style
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import ErrorInfo, Record
 from qtforge_sdk.graphs import Graph
-from qtforge_sdk.records import CompensationFailed, StepFailed, StepStarted
+from qtforge_sdk.records import (
+    CompensationFailed,
+    CompensationStarted,
+    StepFailed,
+    StepStarted,
+)
 
 __all__ = ["details", "show", "watch"]
 
@@ -209,10 +214,12 @@ def _of_steps(seen: RunSnapshot) -> Iterator[Iterator[str]]:
     told: dict[str, list[Iterator[str]]] = {name: [] for name in seen.state.steps}
     for record in seen.records:
         match record:
-            case StepStarted():
-                lines = value_lines(f"message of {record.step}", record.message, full=True)
+            case StepStarted() | CompensationStarted():
+                undoes = isinstance(record, CompensationStarted)
+                title = f"message of {'the compensation of ' * undoes}{record.step}"
+                lines = value_lines(title, record.message, full=True)
                 if record.message_note:
-                    lines = iter([f"message of {record.step}: {record.message_note}"])
+                    lines = iter([f"{title}: {record.message_note}"])
                 told.setdefault(record.step, []).append(lines)
             case StepFailed() | CompensationFailed():
                 told.setdefault(record.step, []).append(_traceback(record))
@@ -231,7 +238,7 @@ def _has_traceback(record: Record) -> bool:
 
 
 def _traceback(record: StepFailed | CompensationFailed) -> Iterator[str]:
-    what = "compensation of " if isinstance(record, CompensationFailed) else ""
+    what = "the compensation of " if isinstance(record, CompensationFailed) else ""
     title = f"traceback of {what}{record.step}, attempt {record.attempt}"
     return _text_lines(title, record.error.traceback)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -37,6 +37,10 @@ MOST_TERMS: Final = 16
 """The most words of a search; further ones do not restrict it."""
 
 _WORD: Final = re.compile(r"[^\W_]+")
+_ASCII: Final = {
+    code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)
+}  # as `_WORD` has it
+_WORDLESS: Final = frozenset((bool, bytes, bytearray, memoryview))
 _MOST_WORDS: Final = 200  # of an input, of an error, and of tags, each
 _MOST_TEXT: Final = 4_000  # characters of an input
 _MOST_VALUE: Final = 1_000  # characters of one of its texts, or of an error's message
@@ -125,33 +129,42 @@ def _start_words(started: RunStarted) -> str:
     return " ".join(_words((*named, *_texts(started.input)), _MOST_WORDS))
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts and numbers in an input, as far as they are looked at."""
+def _texts(value: Any) -> list[str]:
+    """Return the texts and numbers in an input, as far as they are looked at."""
     left, text_left = _MOST_VALUES, _MOST_TEXT
+    found: list[str] = []
     waiting = [value]
     while waiting and left > 0 and text_left > 0:
         left -= 1
         value = waiting.pop()
-        if isinstance(value, str):
+        kind = type(value)
+        if kind is str:
             text = value[: min(_MOST_VALUE, text_left)]
             text_left -= len(text)
-            yield text
-        elif value is None or isinstance(value, bool | bytes | bytearray | memoryview):
-            pass
-        elif isinstance(value, int | float):
-            yield str(value)
-        elif isinstance(value, Mapping):
-            waiting += reversed([*itertools.islice(value.values(), left)])
-        elif isinstance(value, list | tuple):
-            waiting += reversed(value[:left])
-        else:  # as it is when it is read again
+            found.append(text)
+        elif kind is dict:
+            waiting += [*itertools.islice(value.values(), left)][::-1]
+        elif kind is list or kind is tuple:
+            waiting += value[:left][::-1]
+        elif kind is int or kind is float:
+            found.append(str(value))
+        elif isinstance(value, str):
+            waiting.append(value[:])
+        elif value is not None and kind not in _WORDLESS:  # as it is when it is read again
             waiting.append(msgspec.to_builtins(value, str_keys=False))
+    return found
 
 
 def _words(texts: Iterable[str], most: int) -> list[str]:
+    """Return the words of texts, each once; called for every run, so that its speed counts."""
     text = "\n".join(texts)
-    if not text.isascii():
+    if text.isascii():
+        found = text.translate(_ASCII).split()
+    else:
         text = unicodedata.normalize("NFKD", text)
         text = "".join(each for each in text if not unicodedata.combining(each))
-    found = _WORD.findall(text.casefold())
-    return list(dict.fromkeys(word[:MOST_LETTERS] for word in found))[:most]
+        found = _WORD.findall(text.casefold())
+    if len(text) > MOST_LETTERS:
+        found = [word[:MOST_LETTERS] for word in found]
+    words = list(dict.fromkeys(found))
+    return words if len(words) <= most else words[:most]

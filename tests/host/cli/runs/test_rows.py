@@ -21,7 +21,7 @@ from qtforge_host.cli.runs.show import details
 from qtforge_host.cli.runs.values import value_lines
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import ErrorInfo
-from qtforge_sdk.records import Record, RunStarted, StepFailed, StepStarted
+from qtforge_sdk.records import CompensationStarted, Record, RunStarted, StepFailed, StepStarted
 
 AT = datetime.datetime(2026, 11, 30, 12, tzinfo=datetime.UTC)
 IDS = st.builds("20261130-20174{}-{:010x}".format, st.integers(0, 1), st.integers(0, 16**10 - 1))
@@ -162,7 +162,8 @@ def test_each_attempt_is_shown_with_its_message_and_its_traceback_safe_for_a_ter
     again = StepStarted(**about, step="s", topic="t", attempt=2, message_note="it has 9 MB")
     failed = StepFailed(**about, step="s", error=error, required=True, duration_s=1.0)
     first = RunStarted(**about, workflow="w", kind="k", workflow_version="", input={}, plugins={})
-    records: list[Record] = [first, begun, failed, again]
+    undone = CompensationStarted(**about, step="s", topic="u", message_note="it has 10 MB")
+    records: list[Record] = [first, begun, failed, again, undone]
     state = RunState.from_records("r", records)
     seen = RunSnapshot(state=state, status="running", owners=1, records=records)
     assert list(details(seen, full=False)) == []
@@ -176,4 +177,5 @@ def test_each_attempt_is_shown_with_its_message_and_its_traceback_safe_for_a_ter
         "    File a",
         r"  Oops: \x1b[31m",
         "message of s: it has 9 MB",
+        "message of the compensation of s: it has 10 MB",
     ]
