@@ -108,8 +108,8 @@ InputOf = Callable[[Workflow], Mapping[str, Any]]
 """Makes a JSON Patch for a workflow with its definition as it is now."""
 
 
-def _ignore(_: RunSummary) -> None:
-    """Nobody wants to know that a run waits."""
+def _ignore(_: object) -> None:
+    """Nobody wants to know that a run waits, or was there already."""
 
 
 class RunClient(RunStore):
@@ -351,6 +351,7 @@ class RunClient(RunStore):
         not_before: datetime.datetime | None = None,
         key: str | None = None,
         tags: Mapping[str, str] = MappingProxyType({}),
+        on_there: Callable[[str], None] = _ignore,
     ) -> str:
         """Store a run that ``serve`` executes when it has room for it; return the run's id.
 
@@ -362,6 +363,7 @@ class RunClient(RunStore):
             not_before: When it may begin; None for at once.
             key: As of `start`.
             tags: As of `start`.
+            on_there: Called with the run's id where it was there already.
 
         Raises:
             WorkflowError: There is no such workflow, or it is not valid.
@@ -384,11 +386,13 @@ class RunClient(RunStore):
                 found, given, queue, run_id=wanted, start=self._requested(tags)
             )
         except RunDuplicateError as error:
+            on_there(error.run_id)
             return error.run_id
         except RunExistsError:
             if wanted is None:
                 raise
             await check_same(durable, found, await self._accepted(found, given), wanted)
+            on_there(wanted)
             return wanted
 
     async def run(

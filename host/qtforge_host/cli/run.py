@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ def run(
                 _print_plan(plan)
         return FAILED if len(good) < len(paths) else 0
     if detach:
-        queued = event_loop.run(
+        queued, there = event_loop.run(
             _enqueue_all(
                 session, workflow, inputs, assignments, pool, priority, key=key, tags=with_tags
             )
@@ -124,7 +124,8 @@ def run(
             if as_json:
                 print_json(each, one_line=True)
             else:
-                echo(f"queued {each.run_id}")
+                word = "there already:" if each.run_id in there else "queued"
+                echo(f"{word} {each.run_id}")
         return FAILED if len(good) < len(paths) else 0
     if pool != "default" or priority:
         raise click.UsageError("--pool and --priority are for runs that are queued: add --detach")
@@ -152,17 +153,27 @@ async def _enqueue_all(
     *,
     key: str | None,
     tags: Mapping[str, str],
-) -> list[RunDocument]:
+) -> tuple[list[RunDocument], Collection[str]]:
+    """Queue runs; return them, and the ids of those that were there already."""
+    there: list[str] = []
     async with session.client() as client:
         workflow = await client.workflow(name, files=True, queued=True)
         inputs = [typed(given, assignments, workflow.definition.inputs) for given in inputs]
         for given in inputs:
             await client.check_input(workflow, given)  # before any run is queued
         ids = [
-            await client.enqueue(workflow, given, pool=pool, priority=priority, key=key, tags=tags)
+            await client.enqueue(
+                workflow,
+                given,
+                pool=pool,
+                priority=priority,
+                key=key,
+                tags=tags,
+                on_there=there.append,
+            )
             for given in inputs
         ]
-        return [(await client.show(each)).document() for each in ids]
+        return [(await client.show(each)).document() for each in ids], there
 
 
 async def _plan_all(

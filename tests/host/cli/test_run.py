@@ -312,6 +312,23 @@ def test_workflows_are_listed_and_shown(cli: Any, letters: Path) -> None:
     assert [stage["name"] for stage in definition["stages"]] == ["before", "extra", "work"]
 
 
+def test_a_run_that_is_there_is_said_to_be_where_it_would_be_queued(
+    cli: Any, letters: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "unique.toml"
+    file.write_text(
+        'name = "unique"\nkind = "sequential"\nunique = { key = "${input.n}" }\n'
+        '[[stages]]\nname = "a"\noperation = "letters.note"\n'
+    )
+    queued = cli("run", file, "--set", "n=1", "--detach", path=letters).out
+    run_id = queued.removeprefix("queued ")
+    again = cli("run", file, "--set", "n=1", "--detach", path=letters)
+    assert (again.code, again.out) == (0, f"there already: {run_id}")
+    other = cli("run", file, "--set", "n=2", "--id", "x", "--detach", path=letters).out
+    same = cli("run", file, "--set", "n=2", "--id", "x", "--detach", path=letters).out
+    assert same == other.replace("queued ", "there already: ")
+
+
 def test_a_workflow_is_drawn_as_the_file_says(cli: Any, letters: Path, tmp_path: Path) -> None:
     drawn = cli("workflows", "graph", "letters", path=letters)
     assert (drawn.code, drawn.out.startswith("flowchart TD\n")) == (0, True)
