@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from qtforge_host.cli.late_ssl import import_ssl_late
+
 if TYPE_CHECKING:
     from qtforge_host.cli.logs import LogFormat
 
@@ -190,6 +192,7 @@ def _refuse_deleted_folder() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(_COLLECTED_AFTER)
+    import_ssl_late()
     atexit.register(_leave_to_the_end)
     code = _run(arguments)
     if _LOOP in sys.modules:  # so code of plugins may be here

@@ -17,7 +17,7 @@ HEAVY = {"asyncio", "cel", "email", "msgspec", "multiprocessing", "packaging", "
          "sqlite3", "stevedore", "tomllib"}  # fmt: skip
 NEEDED_BY_A_LISTING = {"email", "msgspec", "packaging"}
 NEEDED_BY_RUNS = {"asyncio", "msgspec", "sqlite3"}
-SELDOM_NEEDED = {"ctypes", "html", "http", "jsonpatch", "statistics", "zoneinfo"}
+SELDOM_NEEDED = {"ctypes", "html", "http", "jsonpatch", "ssl", "statistics", "zoneinfo"}
 
 
 @pytest.fixture
@@ -67,7 +67,8 @@ def test_help_imports_click_and_the_command_line_alone(
     assert "click" in modules
     assert not tops(modules) & {*HEAVY, "logging", "qtforge_sdk", "qtforge_builtin_plugins", PLUGIN}
     assert {name for name in modules if name.startswith("qtforge_host.")} <= {
-        "qtforge_host.cli", "qtforge_host.cli.main", "qtforge_host.cli.terminal",
+        "qtforge_host.cli", "qtforge_host.cli.late_ssl", "qtforge_host.cli.main",
+        "qtforge_host.cli.terminal",
     }  # fmt: skip
 
 
