@@ -5,6 +5,7 @@
     QtForgeError
     ├── ServeError
     │   ├── CannotListenError       serve.cannot_listen
+    │   ├── NotStartedError         serve.not_started
     │   └── TooFewDescriptorsError  serve.too_few_descriptors
     ├── RefusedError             http.*: a request that was refused
     └── StateDirectoryError
@@ -22,6 +23,7 @@ from qtforge_sdk.errors import QtForgeError, StateDirectoryError
 __all__ = [
     "AlreadyServingError",
     "CannotListenError",
+    "NotStartedError",
     "RefusedError",
     "ServeError",
     "TooFewDescriptorsError",
@@ -70,6 +72,21 @@ class TooFewDescriptorsError(ServeError):
         self.limit = limit
         self.connections = connections
         self.needed = needed
+
+
+class NotStartedError(ServeError):
+    """``serve`` does not answer over HTTP, so that there is no page to open.
+
+    Args:
+        what: What is wrong, in one line.
+        why: What it has said.
+        fix: How to fix it.
+    """
+
+    code = "serve.not_started"
+
+    def __init__(self, what: str, why: str, fix: str, /) -> None:
+        super().__init__(what, why, fix)
 
 
 class AlreadyServingError(StateDirectoryError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import functools
 import itertools
 import logging
@@ -207,11 +208,13 @@ async def _http(
         options.proxies,
     )
 
+    since = datetime.datetime.now(datetime.UTC)
+
     def pages() -> ASGIApp:
         # Imported with Jinja when somebody looks: many hosts are never looked at.
         from qtforge_host.serving.web.site import Site
 
-        return Site(current, gate, folder, tokens, options)
+        return Site(current, gate, folder, tokens, options, since)
 
     application = published(
         Application(current, gate, options.max_body_bytes, options.max_requests, pages),
@@ -226,5 +229,8 @@ async def _http(
     log_limit = LogLimit(options.log_rate)
     async with HttpServer(application, listening, connections, log_limit, options.idle_timeout_s):
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        write_atomically(folder.address_path, f"{url}\n".encode())
-        yield url
+        write_atomically(folder.address_path, f"{url}{options.root_path}\n".encode())
+        try:
+            yield url
+        finally:
+            folder.address_path.unlink(missing_ok=True)

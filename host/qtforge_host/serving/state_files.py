@@ -105,6 +105,39 @@ class ServeFolder:
                 raise StateDirectoryError(str(self._folder), str(error)) from error
             yield descriptor
 
+    @property
+    def log_path(self) -> Path:
+        """The file with the output of a ``serve`` that another command has started."""
+        return self._folder / "log"
+
+    def is_served(self) -> bool:
+        """Return whether a process serves the state directory now.
+
+        Raises:
+            StateDirectoryError: The lock can't be read.
+        """
+        path = self._folder / "process.lock"
+        try:
+            with path.open("ab") as file:
+                return not try_lock(file.fileno())
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StateDirectoryError(str(path), str(error)) from error
+
+    def address(self) -> str | None:
+        """Return the URL at which the process listens; None where it has not said one.
+
+        Raises:
+            StateDirectoryError: The file can't be read.
+        """
+        try:
+            return self.address_path.read_text(encoding="utf-8").strip() or None
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise StateDirectoryError(str(self.address_path), str(error)) from error
+
     def make_token(self) -> None:
         """Make the token when there is none yet; only its owner can read the file.
 

@@ -6,17 +6,18 @@ import asyncio
 import contextlib
 import logging
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol, Self
 
 from starlette.types import Message, Receive, Scope, Send
 
 from qtforge_host.serving.errors import RefusedError
 from qtforge_host.serving.http.requests import Call, json_bytes
-from qtforge_host.serving.streaming import Live, LogStream, Stream
+from qtforge_host.serving.streaming import Live
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import CURSOR, Cursor
 
-__all__ = ["EVENTS_TYPE", "LAST_ID", "EventStream", "live_events"]
+__all__ = ["EVENTS_TYPE", "LAST_ID", "EventSource", "EventStream", "live_events"]
 
 EVENTS_TYPE: Final = "text/event-stream"
 LAST_ID: Final = "Last-Event-ID"
@@ -44,15 +45,32 @@ def _cursor(last: str) -> Cursor:
     return last
 
 
+class EventSource(Protocol):
+    """What an event stream sends; a context manager."""
+
+    @property
+    def position(self) -> Cursor | None:
+        """The id of the last event: a client that connects again continues after it."""
+
+    async def next(self, within_s: float) -> Live | None:
+        """Return the next event; None at the end."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 class EventStream:
     """An ASGI application that sends one stream until it ends or the client has gone.
 
     Args:
         stream: The events that are sent.
+        encode: Writes one of them; None for its data as JSON.
     """
 
-    def __init__(self, stream: Stream | LogStream) -> None:
+    def __init__(self, stream: EventSource, encode: Callable[[Live], bytes] | None = None) -> None:
         self._stream = stream
+        self._encode = encode or _encoded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._stream:
@@ -88,7 +106,7 @@ class EventStream:
         except QtForgeError as error:
             _LOG.error("a stream of events has ended: %s", error)
             return None
-        return None if found is None else _encoded(found)
+        return None if found is None else self._encode(found)
 
 
 def _encoded(live: Live) -> bytes:

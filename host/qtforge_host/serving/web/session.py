@@ -7,32 +7,25 @@ revoked. A code is made by who may read that key, is good for one login, and for
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime
 import getpass
 import hmac
-import secrets
-import struct
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 import msgspec
 
+from qtforge_host.serving.login_codes import CODE_S, as_bytes, as_text, code_time_s, signature
 from qtforge_host.serving.state_files import ServeFolder
 from qtforge_host.serving.tokens import FIRST, Token, TokenChecker
 from qtforge_host.serving.web.visit import Notice, Person
 from qtforge_sdk.errors import QtForgeError
 
-__all__ = ["CODE_S", "LIFETIME_S", "LoginRefusedError", "Sessions", "login_code"]
+__all__ = ["LIFETIME_S", "LoginRefusedError", "Sessions"]
 
-CODE_S: Final = 300
-"""How long a login code is good for, in seconds."""
 LIFETIME_S: Final = 12 * 3600
 """How long a login lasts, in seconds."""
 
-_CODE: Final = struct.Struct(">QQ")  # when it was made, in microseconds; a random number
-_MAC: Final = 16  # bytes of a code's signature
 _MOST_CODES: Final = 1000  # that were used lately
 _LONGEST: Final = 4096  # characters of a cookie
 _AHEAD_S: Final = 5.0  # by which another process's clock may be ahead
@@ -52,17 +45,6 @@ class _Login(msgspec.Struct, frozen=True, kw_only=True):
     until: float
 
 
-def login_code(key: bytes, now: datetime.datetime) -> str:
-    """Return a code for one login as the first token.
-
-    Args:
-        key: The key of the state directory; see `ServeFolder.session_key`.
-        now: The time, in UTC.
-    """
-    made = _CODE.pack(round(now.timestamp() * 1e6), secrets.randbits(64))
-    return _text(made + _signature(key, b"code", made)[:_MAC])
-
-
 class Sessions:
     """Opens and reads logins.
 
@@ -70,21 +52,26 @@ class Sessions:
         folder: Holds the key; it is made where there is none.
         tokens: The tokens that logins belong to.
         now: The time, in UTC.
+        since: When the process began; codes from before may have been used.
 
     Raises:
         StateDirectoryError: The key can't be read or written.
     """
 
     def __init__(
-        self, folder: ServeFolder, tokens: TokenChecker, now: Callable[[], datetime.datetime]
+        self,
+        folder: ServeFolder,
+        tokens: TokenChecker,
+        now: Callable[[], datetime.datetime],
+        since: datetime.datetime,
     ) -> None:
         self._key = folder.session_key()
         self._tokens = tokens
         self._now = now
-        self._since_s = now().timestamp()
+        self._since_s = since.timestamp()
         self._used: dict[str, float] = {}
         # A browser sends a cookie to all ports of a host: two state directories need two names.
-        self.cookie: Final = f"qtforge-{_signature(self._key, b'name', b'').hex()[:8]}"
+        self.cookie: Final = f"qtforge-{signature(self._key, b'name', b'').hex()[:8]}"
 
     def open_with_code(self, code: str) -> str:
         """Return a cookie's value for a code.
@@ -93,11 +80,7 @@ class Sessions:
             LoginRefusedError: It was used already, is too old, or is none.
         """
         now_s = self._now().timestamp()
-        found = _bytes(code.strip())
-        made, signature = found[: _CODE.size], found[_CODE.size :]
-        wanted = _signature(self._key, b"code", made)[:_MAC]
-        is_right = len(made) == _CODE.size and hmac.compare_digest(signature, wanted)
-        made_s = _CODE.unpack(made)[0] / 1e6 if is_right else 0.0
+        made_s = code_time_s(self._key, code.strip()) or 0.0
         # What was used before this process began is not known any more.
         is_fresh = max(now_s - CODE_S, self._since_s) <= made_s <= now_s + _AHEAD_S
         first = self._tokens.named(FIRST)
@@ -147,32 +130,17 @@ class Sessions:
 
     def _signed(self, purpose: bytes, content: msgspec.Struct) -> str:
         encoded = msgspec.json.encode(content)
-        return f"{_text(encoded)}.{_text(_signature(self._key, purpose, encoded))}"
+        return f"{as_text(encoded)}.{as_text(signature(self._key, purpose, encoded))}"
 
     def _read(self, cookie: str, purpose: bytes, target: type[T]) -> T | None:
-        content, _, signature = cookie[:_LONGEST].partition(".")
-        encoded = _bytes(content)
-        if not hmac.compare_digest(_bytes(signature), _signature(self._key, purpose, encoded)):
+        content, _, signed = cookie[:_LONGEST].partition(".")
+        encoded = as_bytes(content)
+        if not hmac.compare_digest(as_bytes(signed), signature(self._key, purpose, encoded)):
             return None
         try:
             return msgspec.json.decode(encoded, type=target)
         except msgspec.MsgspecError:  # an earlier version's
             return None
-
-
-def _signature(key: bytes, purpose: bytes, content: bytes) -> bytes:
-    return hmac.digest(key, purpose + b"\0" + content, "sha256")
-
-
-def _text(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def _bytes(text: str) -> bytes:
-    try:
-        return base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-    except (UnicodeEncodeError, binascii.Error, ValueError):
-        return b""
 
 
 def _user() -> str:

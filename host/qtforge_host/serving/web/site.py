@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import hashlib
-import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -25,10 +23,19 @@ from qtforge_host.serving.http.application import Current
 from qtforge_host.serving.http.auth import Gate, check_scope
 from qtforge_host.serving.http.connections import AUTHENTICATED
 from qtforge_host.serving.http.paths import with_names
+from qtforge_host.serving.http.sse import LAST_ID, EventStream
 from qtforge_host.serving.options import ServeOptions
 from qtforge_host.serving.service import Service
 from qtforge_host.serving.state_files import ServeFolder
 from qtforge_host.serving.tokens import TokenChecker
+from qtforge_host.serving.web.live import (
+    Changes,
+    Fragment,
+    PageStream,
+    encoded,
+    fingerprint,
+    partial,
+)
 from qtforge_host.serving.web.pages import PAGES
 from qtforge_host.serving.web.pictures import Pictures
 from qtforge_host.serving.web.rendering import Renderer
@@ -47,7 +54,7 @@ from qtforge_host.serving.web.visit import (
 )
 from qtforge_sdk.errors import QtForgeError
 
-__all__ = ["Site", "fingerprint"]
+__all__ = ["Site"]
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -65,14 +72,12 @@ _MOST_FIELDS: Final = 1000
 _ANSWER_S: Final = 90.0
 _FLASH_S: Final = 60
 _LONGEST_TEXT: Final = 600  # characters of a notice, which a cookie carries
+_OF_LIVE: Final = frozenset({"seen", "once"})  # parameters of the stream, and of no page
+_LOGIN_OVER: Final = Notice(
+    text="Your login is over.", tone="bad", link="/login", link_text="Log in again"
+)
 _THEMES: Final = ("light", "dark")
-_TIME: Final = re.compile(r"(<time [^>]*>)[^<]*(?=</time>)")
 _COUNTED_S: Final = 1.0  # how long the number in the navigation may be old
-
-
-def fingerprint(html: str) -> str:
-    """Return what tells a fragment from another; how long ago something was does not count."""
-    return hashlib.sha256(_TIME.sub(r"\1", html).encode()).hexdigest()[:16]
 
 
 class Site:
@@ -84,6 +89,7 @@ class Site:
         folder: Where the key of the logins is.
         tokens: The tokens that logins belong to.
         options: How it is served.
+        since: When the process began, in UTC.
 
     Raises:
         StateDirectoryError: The key of the logins can't be read or made.
@@ -96,6 +102,7 @@ class Site:
         folder: ServeFolder,
         tokens: TokenChecker,
         options: ServeOptions,
+        since: datetime.datetime,
     ) -> None:
         self._current = current
         self._gate = gate
@@ -103,9 +110,12 @@ class Site:
         self._is_secure = urlsplit(options.public_url).scheme == "https"
         self._files = StaticFiles()
         self._renderer = Renderer(self._files, self._base)
-        self._sessions = Sessions(folder, tokens, lambda: datetime.datetime.now(datetime.UTC))
+        self._sessions = Sessions(
+            folder, tokens, lambda: datetime.datetime.now(datetime.UTC), since
+        )
         self._pages = [(compile_path(with_names(each.path)), each) for each in PAGES]
         self._pictures = Pictures()
+        self._changes: tuple[Service, Changes] | None = None
         self._inbox = (0.0, 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,6 +135,10 @@ class Site:
                 raise _wrong_method(scope["method"])
             if path in ("/login", "/logout"):
                 answer = await self._log_in_or_out(request, path)
+            elif path.startswith("/live/"):
+                if person is not None:
+                    scope[AUTHENTICATED] = person.scope
+                answer = self._live(request, path.removeprefix("/live"))
             elif person is None:
                 answer = self._ask_to_log_in(request)
             else:
@@ -154,14 +168,7 @@ class Site:
         if handler is None:
             raise _wrong_method(request.method)
         check_scope(person.scope, page.scope)
-        visit = Visit(
-            service=self._service(),
-            pictures=self._pictures,
-            person=person,
-            path=names,
-            query_items=[each for each in request.query_params.multi_items() if each[1]],
-            form_items=await _form(request) if is_post else [],
-        )
+        visit = self._visit(request, person, names, await _form(request) if is_post else [])
         if not is_post:
             return await self._sent(request, await handler(visit), person)
         try:
@@ -172,6 +179,62 @@ class Site:
             notice = Notice(text=_sentence(facts.message), detail=detail, tone="bad")
             answered = Done(notice=notice, to=_back(request, self._base))
         return await self._sent(request, answered, person)
+
+    def _visit(
+        self,
+        request: Request,
+        person: Person,
+        names: Mapping[str, str],
+        form: list[tuple[str, str]],
+    ) -> Visit:
+        query = request.query_params.multi_items()
+        return Visit(
+            service=self._service(),
+            pictures=self._pictures,
+            person=person,
+            path=names,
+            query_items=[(key, value) for key, value in query if value and key not in _OF_LIVE],
+            form_items=form,
+        )
+
+    def _live(self, request: Request, path: str) -> ASGIApp:
+        """Return the stream that keeps a page up to date, or once what it shows now.
+
+        Raises:
+            RefusedError: There is no such page, or the host starts or stops.
+        """
+        page, names = self.find(path)
+        if page.show is None or request.method != "GET":
+            raise _wrong_method(request.method)
+        show, cookie = page.show, request.cookies.get(self._sessions.cookie, "")
+
+        async def make() -> Fragment:
+            person = self._sessions.person(cookie)
+            if person is None or not person.may(page.scope):
+                notice = {"notice": _LOGIN_OVER}
+                html = self._renderer.render("_notice.html", notice)
+                return Fragment(html=f'<div id="notices">{html}</div>', is_last=True)
+            view = await show(self._visit(request, person, names, []))
+            if not isinstance(view, View) or not view.fragment:
+                raise RefusedError(404, "http.not_found", "this page does not change")
+            count = {"inbox_count": await self._inbox_count()}
+            return Fragment(
+                html=self._renderer.render(view.fragment, {"page": view.data, "person": person}),
+                more=self._renderer.render("_inbox_count.html", count),
+                run_id=view.run_id,
+                moves=view.moves,
+            )
+
+        if "once" in request.query_params:
+            return _Once(make, self._html)
+        seen = request.headers.get(LAST_ID.lower(), "") or request.query_params.get("seen", "")
+        return EventStream(PageStream(self._listening(), make, seen), encoded)
+
+    def _listening(self) -> Changes:
+        service = self._service()
+        if self._changes is None or self._changes[0] is not service:
+            self._changes = service, Changes(service.streams)
+        return self._changes[1]
 
     async def _sent(self, request: Request, answered: Answered, person: Person) -> ASGIApp:
         match answered:
@@ -319,6 +382,25 @@ class Site:
     def _theme(self, request: Request) -> str:
         theme = request.cookies.get("qtforge-theme", "")
         return theme if theme in _THEMES else ""
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+class _Once:
+    """What a stream would send first, for a browser that has no connection left for one."""
+
+    def __init__(
+        self, make: Callable[[], Awaitable[Fragment]], answer: Callable[[str], Response]
+    ) -> None:
+        self._make = make
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fragment = await self._make()
+        html = partial(fragment.html) + (partial(fragment.more) if fragment.more else "")
+        await self._answer(html)(scope, receive, send)
 
 
 async def _form(request: Request) -> list[tuple[str, str]]:

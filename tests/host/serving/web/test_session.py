@@ -10,10 +10,11 @@ import pytest
 pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
 pytest.importorskip("jinja2", reason="the extra 'serve' is not installed")
 
+from qtforge_host.serving.login_codes import CODE_S
+from qtforge_host.serving.login_codes import login_code as code_of
 from qtforge_host.serving.state_files import ServeFolder
 from qtforge_host.serving.tokens import FIRST, TokenChecker, TokenStore
-from qtforge_host.serving.web.session import CODE_S, LIFETIME_S, LoginRefusedError, Sessions
-from qtforge_host.serving.web.session import login_code as code_of
+from qtforge_host.serving.web.session import LIFETIME_S, LoginRefusedError, Sessions
 from qtforge_host.serving.web.visit import Notice
 from qtforge_sdk.errors import StateDirectoryError
 
@@ -45,7 +46,7 @@ def folder(tmp_path: Path) -> ServeFolder:
 
 @pytest.fixture
 def sessions(folder: ServeFolder, clock: Clock) -> Sessions:
-    return Sessions(folder, TokenChecker(folder.state_dir, clock), clock)
+    return Sessions(folder, TokenChecker(folder.state_dir, clock), clock, clock())
 
 
 def test_a_login_has_the_name_and_the_scope_of_its_token(
@@ -76,7 +77,7 @@ def test_a_login_ends_by_itself_and_outlives_the_process(
 ) -> None:
     cookie = sessions.open_with_code(code_of(folder.session_key(), clock()))
     clock.later(LIFETIME_S - 1)
-    after = Sessions(folder, TokenChecker(folder.state_dir, clock), clock)
+    after = Sessions(folder, TokenChecker(folder.state_dir, clock), clock, clock())
     assert after.cookie == sessions.cookie
     assert after.person(cookie) is not None
     clock.later(2)
@@ -88,7 +89,7 @@ def test_another_state_directory_has_another_cookie(
 ) -> None:
     other = ServeFolder(tmp_path / "other")
     other.make_token()
-    there = Sessions(other, TokenChecker(other.state_dir, clock), clock)
+    there = Sessions(other, TokenChecker(other.state_dir, clock), clock, clock())
     assert there.cookie != sessions.cookie
     cookie = there.open_with_code(code_of(other.session_key(), clock()))
     assert sessions.person(cookie) is None
@@ -119,7 +120,7 @@ def test_a_code_from_before_the_process_is_refused_since_it_may_have_been_used(
     code = code_of(folder.session_key(), clock())
     clock.later(1)
     with pytest.raises(LoginRefusedError):
-        Sessions(folder, TokenChecker(folder.state_dir, clock), clock).open_with_code(code)
+        Sessions(folder, TokenChecker(folder.state_dir, clock), clock, clock()).open_with_code(code)
 
 
 def test_a_code_opens_nothing_when_the_first_token_was_revoked(

@@ -101,6 +101,7 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
         now: The end of the timeline.
         gantt: The timeline; None in other parts.
         graph: The graph; "" in other parts.
+        is_drawn: Whether the graph is whole; else it is still being drawn.
         steps: A page of the steps.
         steps_before: The address of the page before, or "".
         steps_after: The address of the next page, or "".
@@ -127,6 +128,7 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime.datetime
     gantt: Gantt | None = None
     graph: Markup = Markup("")
+    is_drawn: bool = True
     steps: Sequence[Step] = ()
     steps_before: str = ""
     steps_after: str = ""
@@ -183,7 +185,7 @@ async def show_run(visit: Visit) -> View:
         data=page,
         fragment="_run.html",
         run_id=run_id,
-        moves=document.status == "running",
+        moves=document.status == "running" or not page.is_drawn,
     )
 
 
@@ -200,9 +202,11 @@ async def _of_tab(
         case "timeline":
             start = run.records[0].at if run.omitted else document.started_at or now
             machine = document.machine
+            graph, is_drawn = await _graph(visit, run, steps)
             return {
                 "gantt": gantt(steps, start, max(now, start), skip=query.skip),
-                "graph": await _graph(visit, run, steps),
+                "graph": graph,
+                "is_drawn": is_drawn,
                 "story": _story(document),
                 "timers": machine.timers if machine is not None and not run.ended else (),
             }
@@ -238,11 +242,11 @@ async def _of_tab(
             return {"logs": logs.logs, "logs_after": following}
 
 
-async def _graph(visit: Visit, run: RunSnapshot, steps: Sequence[Step]) -> Markup:
+async def _graph(visit: Visit, run: RunSnapshot, steps: Sequence[Step]) -> tuple[Markup, bool]:
     try:
         graph = visit.client.graph_of(run)
     except QtForgeError as error:  # such as a workflow in Python: the page lacks nothing else
-        return Markup('<p class="muted none">{}</p>').format(error.why or error.what)
+        return Markup('<p class="muted none">{}</p>').format(error.why or error.what), True
     marks = marks_of(graph)
     for each in steps:
         if each.kind != "wait":

@@ -45,6 +45,7 @@ class RunsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The filters of the list; what is left out does not restrict.
 
     Attributes:
+        q: Only runs with these beginnings of words, in their input, title, tags or error.
         status: Only runs with this status.
         workflow: Only runs of this workflow.
         schedule: Only runs that this schedule has started.
@@ -56,6 +57,7 @@ class RunsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         until: Only runs that were started before: the next page.
     """
 
+    q: str | None = None
     status: Status | None = None
     workflow: str | None = None
     schedule: str | None = None
@@ -85,6 +87,7 @@ class RunsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return RunFilters(
             statuses=() if self.status is None else (self.status,),
             workflow=self.workflow,
+            search=self.q,
             schedule=self.schedule,
             plugin=self.plugin,
             error_code=self.error_code,
@@ -155,6 +158,7 @@ class RunsPage(msgspec.Struct, frozen=True, kw_only=True):
         times: Since when.
         further: The other filters that are in force, each with the address without it.
         hidden: The filters that the form keeps, by name.
+        search: The words that are searched.
         older: The address of the next page, or "".
         is_first: Whether it is the first page.
         is_filtered: Whether anything restricts the list.
@@ -166,6 +170,7 @@ class RunsPage(msgspec.Struct, frozen=True, kw_only=True):
     times: Sequence[Choice]
     further: Sequence[Choice]
     hidden: Sequence[tuple[str, str]]
+    search: str
     older: str
     is_first: bool
     is_filtered: bool
@@ -230,6 +235,7 @@ async def show_runs(visit: Visit) -> View:
             )
             if value is not None
         ],
+        search=query.q or "",
         older="" if found.next is None else query.address(until=found.next.isoformat()),
         is_first=query.until is None,
         is_filtered=query.address() != "/runs",

@@ -73,6 +73,60 @@
   reveal();
   addEventListener("hashchange", reveal);
 
+  // The live stream. A browser keeps six connections to a host, for all tabs: at most four of them
+  // are streams, of tabs that can be seen; further tabs ask every few seconds.
+  const at = () => document.getElementById("live"), light = document.querySelector(".live");
+  if (at()) {
+    let live = null, release = null, since = 0;
+    const show = on => { light.dataset.state = on ? "on" : "off"; put(light, on ? "live" : "offline"); };
+    const slot = async () => {
+      if (!navigator.locks) return () => {};
+      for (let n = 0; n < 4; n++) {
+        const got = await new Promise(done => navigator.locks.request(`qtforge${base}-${n}`, {ifAvailable: true},
+          lock => lock ? new Promise(free => done(free)) : done(null)));
+        if (got) return got;
+      }
+      return null;
+    };
+    const close = () => {
+      live?._htmx?.sse?.reader?.cancel();
+      live?.remove();
+      live = null;
+      release?.();
+      release = null;
+    };
+    const open = async () => {
+      if (live || document.hidden) return;
+      const mine = live = document.createElement("div"), got = await slot();
+      if (live !== mine) return got?.();
+      release = got;
+      since = Date.now();
+      live.setAttribute("hx-swap", "none");
+      if (got) { live.setAttribute("hx-sse:connect", at().dataset.live); live.setAttribute("hx-sse:close", "end"); }
+      else { live.setAttribute("hx-get", `${at().dataset.live}&once=1`); live.setAttribute("hx-trigger", "every 3s"); show(true); }
+      at().append(live);
+      htmx.process(live);
+    };
+    document.addEventListener("DOMContentLoaded", open);
+    document.addEventListener("visibilitychange", () => document.hidden ? close() : open());
+    addEventListener("pagehide", close);
+    addEventListener("pageshow", e => { if (e.persisted) open(); });
+    document.addEventListener("htmx:sse:after:connection", () => show(true));
+    document.addEventListener("htmx:sse:after:message", tick);
+    document.addEventListener("htmx:sse:error", () => show(false));
+    // Another filter: the stream is that of the list that is shown now.
+    let shown = at().dataset.live;
+    document.addEventListener("htmx:after:swap", () => {
+      if (at() && at().dataset.live !== shown) { shown = at().dataset.live; close(); open(); }
+    });
+    let over = false;
+    document.addEventListener("end", () => { over = true; show(false); }, true);
+    // A first connection that failed is not tried again by htmx.
+    setInterval(() => {
+      if (!over && live && release && !live._htmx?.sse && Date.now() - since > 4000) { show(false); close(); open(); }
+    }, 2000);
+  }
+
   let before = "";
   document.addEventListener("keydown", e => {
     if (e.metaKey || e.ctrlKey || e.altKey || e.target.matches("input,textarea,select")) return;
