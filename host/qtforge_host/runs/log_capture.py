@@ -40,7 +40,8 @@ _MOST_LINES: Final = 1_000  # begun, and not ended
 _AT_ONCE: Final = 1_000
 _WRITE_S: Final = 0.2  # between two writes
 _LINE_S: Final = 1.0  # after which a line that is not ended is kept as it is
-_PRUNE_S: Final = 60.0
+_PRUNE_S: Final = 60.0  # between two removals of old entries by a process that adds some
+_PRUNE_IDLE_S: Final = 1800.0  # by one that adds none, and asks a shared journal for little
 _MOST_KNOWN: Final = 10_000  # runs whose size is remembered
 # What stands between the code that prints and the stream.
 _LIBRARIES: Final = ("click", "rich", "warnings", "logging", "contextlib", "traceback")
@@ -142,6 +143,8 @@ class LogCapture(logging.Handler):
         self._before = logging.NOTSET
         self._task: asyncio.Task[None] | None = None
         self._complained = False
+        self._has_added = False  # since the last removal of old entries
+        self._pruned_at = 0.0  # on the scale of the clock's seconds
 
     def begin(self) -> None:
         """Hear from now on."""
@@ -162,6 +165,7 @@ class LogCapture(logging.Handler):
             hear = self._hears(name)
             stream.listeners.append(hear)
             self._listeners.append((stream, hear))
+        self._pruned_at = self._clock.monotonic()
         self._task = asyncio.ensure_future(self._write_all())
 
     async def end(self) -> None:
@@ -181,6 +185,8 @@ class LogCapture(logging.Handler):
         self._task = None
         self._end_lines(0.0)
         await self._write()
+        if self._has_added:  # a command that is short-lived removes old entries too
+            await self._prune()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record of a run."""
@@ -254,16 +260,20 @@ class LogCapture(logging.Handler):
                 self._waiting.append(entry)
 
     async def _write_all(self) -> None:
-        prune_at = self._clock.monotonic() + _PRUNE_S
         while True:
             await asyncio.sleep(_WRITE_S)  # not the runs' clock: that may be a test's
             self._end_lines(_LINE_S)
             await self._write()
-            if self._clock.monotonic() >= prune_at:
-                prune_at = self._clock.monotonic() + _PRUNE_S
-                before = self._clock.now() - datetime.timedelta(seconds=self._rules.age_s)
-                with self._told():
-                    await self.keeper.prune_logs(before, self._rules.most_bytes)
+            wait_s = _PRUNE_S if self._has_added else _PRUNE_IDLE_S
+            if self._clock.monotonic() >= self._pruned_at + wait_s:
+                await self._prune()
+
+    async def _prune(self) -> None:
+        """Remove old entries, and the oldest while all together are too large."""
+        self._pruned_at, self._has_added = self._clock.monotonic(), False
+        before = self._clock.now() - datetime.timedelta(seconds=self._rules.age_s)
+        with self._told():
+            await self.keeper.prune_logs(before, self._rules.most_bytes)
 
     async def _write(self) -> None:
         while True:
@@ -276,6 +286,7 @@ class LogCapture(logging.Handler):
             with self._told():
                 fitting = await self._fitting(some)
                 if fitting:
+                    self._has_added = True
                     await self.keeper.add_logs(fitting)
 
     async def _fitting(self, entries: Sequence[LogEntry]) -> Sequence[LogEntry]:

@@ -97,6 +97,75 @@ def heard(*said: Said, rules: LogRules | None = None, mask: Any = str) -> list[L
     return asyncio.run(main())
 
 
+class CountedLogs(MemoryLogs):
+    """Says how often old entries were removed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pruned = 0
+
+    async def prune_logs(self, before: datetime.datetime, most_bytes: int) -> int:
+        self.pruned += 1
+        return await super().prune_logs(before, most_bytes)
+
+
+class SetClock(VirtualClock):
+    """A clock whose seconds the test sets, while a task that never waits for it is busy."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def test_a_process_that_logs_nothing_seldom_removes_old_entries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qtforge_host.runs.log_capture._WRITE_S", 0.0)
+
+    async def main() -> None:
+        clock, logs = SetClock(), CountedLogs()
+        capture = LogCapture(LogRules(), str, clock, logs)
+
+        async def pruned_after(seconds: float) -> int:
+            clock.seconds += seconds
+            for _ in range(10):
+                await asyncio.sleep(0)
+            return logs.pruned
+
+        with streams():
+            capture.begin()
+            assert await pruned_after(1799) == 0
+            assert await pruned_after(2) == 1
+            token = RUN.set("run")
+            PLUGIN.info("here")
+            RUN.reset(token)
+            assert await pruned_after(59) == 1
+            assert await pruned_after(2) == 2
+            assert await pruned_after(61) == 2
+            await capture.end()
+        assert logs.pruned == 2
+
+    asyncio.run(main())
+
+
+def test_a_process_that_ends_soon_removes_old_entries_if_it_has_added_some() -> None:
+    async def main(*texts: str) -> int:
+        logs = CountedLogs()
+        capture = LogCapture(LogRules(), str, VirtualClock(), logs)
+        with streams():
+            capture.begin()
+            token = RUN.set("run")
+            for text in texts:
+                PLUGIN.info(text)
+            RUN.reset(token)
+            await capture.end()
+        return logs.pruned
+
+    assert asyncio.run(main()) == 0
+    assert asyncio.run(main("here", "there")) == 1
+
+
 def told(*said: Said, **how: Any) -> list[tuple[str, str, str]]:
     """Return level, logger and text of what is kept."""
     return [(each.level, each.logger, each.text) for each in heard(*said, **how)]
