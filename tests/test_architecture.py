@@ -30,6 +30,7 @@ FLOORS = (
     {"api"},
     {"plugin_check", "scaffold"},
     {"app"},
+    {"telemetry"},
     {"plugins", "runs", "schedules"},
     {"config", "journal", "nodes", "policies", "workflows"},
     {"expressions"},

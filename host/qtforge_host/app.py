@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -9,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
@@ -69,6 +70,7 @@ from qtforge_host.runs.run_secrets import masked_answer
 from qtforge_host.runs.store_clock import StoreClock
 from qtforge_host.runs.supervisor import Durable, Supervisor
 from qtforge_host.runs.triggers import EventTriggers
+from qtforge_host.telemetry.opening import open_telemetry
 from qtforge_host.workflows.catalog import Catalog, Contribution
 from qtforge_host.workflows.checking import WorkflowChecker
 from qtforge_host.workflows.definitions import Parsed, Problem, UnmetRequirement, Workflow
@@ -85,10 +87,14 @@ from qtforge_sdk.placement import ANY_NODE, ONE_NODE
 from qtforge_sdk.records import DEFAULT_POOL
 from qtforge_sdk.secrets import Secrets
 
+if TYPE_CHECKING:
+    from qtforge_host.telemetry.telemetry import Telemetry
+
 __all__ = ["Bindings", "Host", "HostParts", "Instruments", "bind"]
 
 _LOG = logging.getLogger("qtforge.host")
 _DRAIN_S: Final = 5.0
+_FLUSH_S: Final = 2.0
 
 
 class Instruments(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,6 +213,8 @@ class Host:
         sender: Stores publications for other processes, once the journal is open.
         nodes: The connection to other nodes; None where the configuration names no bus.
         placements: Which plugins' data other nodes hold.
+        telemetry: Traces runs, once the journal is open; None where they are not traced.
+        flush_s: How long the end waits until the last spans are sent, in seconds.
     """
 
     def __init__(
@@ -230,6 +238,8 @@ class Host:
         )
         self._loader = PluginLoader(self._marks)
         self._durable: Durable | None = None
+        self.telemetry: Telemetry | None = None
+        self.flush_s = _FLUSH_S
         self._plugins: PluginLifecycle | None = None
         self._activation: Activation | None = None
         self._file_names = FileNames()
@@ -345,6 +355,7 @@ class Host:
             ConfigError: No journal of the configured name is installed.
         """
         if self._durable is None:
+            telemetry = open_telemetry(self.settings, ambient=self._answering is None)
             if journal is None:
                 journal = load_journal(
                     self._resolution, self._loader, self.settings, self._parts.secrets
@@ -373,7 +384,9 @@ class Host:
                 clock=clock,
                 crash_limit=self.settings.step_crash_limit,
                 secrets=self._parts.secrets,
+                tracing=telemetry,
             )
+            self.telemetry = telemetry
             self._parts.policies.health.start()
             self._parts.policies.share(journal)
             supervisor = Supervisor(engine)
@@ -638,6 +651,8 @@ class Host:
         if self._durable is not None:
             await self._parts.policies.end_sharing()
             await self._durable.close()
+        if self.telemetry is not None:
+            await asyncio.to_thread(self.telemetry.close, self.flush_s)
         await self._parts.expression_workers.close()
         await self._parts.policies.health.close()
         self._parts.watch.close()

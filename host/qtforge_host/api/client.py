@@ -45,6 +45,7 @@ from qtforge_host.runs.run_keys import Start
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Durable
 from qtforge_host.runs.versions import VersionPolicy
+from qtforge_host.trace_context import traceparent_of
 from qtforge_host.workflows.catalog import PythonOrchestrator
 from qtforge_host.workflows.checking import checked_input
 from qtforge_host.workflows.definitions import Workflow
@@ -596,7 +597,9 @@ class RunClient(RunStore):
         changes = given(workflow) if callable(given) else given or {}
         whole = _merged(before if isinstance(before, Mapping) else {}, changes)
         by = StartedBy(kind="rerun", name=run_id)
-        return workflow, whole, Start(by=by, tags={**state.tags, **tags})
+        trace = None if state.started is None else state.started.trace
+        like = "" if trace is None else traceparent_of(run_id, trace)
+        return workflow, whole, Start(by=by, tags={**state.tags, **tags}, like=like)
 
     def _requested(self, tags: Mapping[str, str]) -> Start:
         return Start(by=StartedBy(kind="request", name=self._by), tags=dict(tags))

@@ -41,7 +41,10 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
 
 
 class Call(msgspec.Struct, frozen=True, tag=True):
-    """One call: the method, its message, and the content of its context."""
+    """One call: the method, its message, and the content of its context.
+
+    ``trace`` is the context of its trace, as W3C headers.
+    """
 
     method: str
     message: Any
@@ -52,6 +55,7 @@ class Call(msgspec.Struct, frozen=True, tag=True):
     attempt: int
     remaining_s: float | None
     idempotency_key: str | None
+    trace: dict[str, str] = {}
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):

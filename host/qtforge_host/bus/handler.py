@@ -37,6 +37,7 @@ from qtforge_host.plugin_code import (
     place_of,
     place_of_function,
 )
+from qtforge_host.trace_context import carrier
 from qtforge_sdk import HandlerInfo, OperationContext
 from qtforge_sdk.conversion import convert, is_untyped, to_plain
 from qtforge_sdk.errors import (
@@ -354,6 +355,7 @@ class Handler:
             attempt=envelope.attempt,
             remaining_s=max(0.0, envelope.deadline - time.monotonic()),
             idempotency_key=envelope.idempotency_key,
+            trace=carrier(),
         )
         try:
             return await workers.run(call, listener)

@@ -12,6 +12,7 @@ from qtforge_host.bus.handler import Predicate
 from qtforge_host.bus.statistics import Counters
 from qtforge_host.major_versions import major
 from qtforge_host.plugin_code import Author, is_interruption
+from qtforge_host.trace_context import carrier
 from qtforge_sdk import HandlerInfo
 from qtforge_sdk.errors import RequestTimeoutError
 from qtforge_sdk.operations import ProgressListener
@@ -98,7 +99,9 @@ class RemoteHandler:
         counters.outstanding += 1
         started = time.monotonic()
         try:
-            sent = msgspec.structs.replace(envelope, payload=message, plugin=self.plugin)
+            sent = msgspec.structs.replace(
+                envelope, payload=message, plugin=self.plugin, trace=carrier()
+            )
             reply = await self._transport.call(self.node, sent, listener)
         except RequestTimeoutError:
             counters.errors += 1

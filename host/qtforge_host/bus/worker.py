@@ -36,6 +36,7 @@ from qtforge_host.bus.frames import (
     length_of,
 )
 from qtforge_host.plugin_code import clean_text, description_of, place_of, traceback_of
+from qtforge_host.trace_context import attached
 from qtforge_sdk import OperationContext
 from qtforge_sdk.conversion import check_keys, convert, to_plain
 from qtforge_sdk.errors import QtForgeError
@@ -177,7 +178,8 @@ def main() -> None:
                 plugin = make_plugin(message)
                 answer: Answer | Failure = Answer(None)
             else:
-                answer = Answer(perform(plugin, message, sink))
+                with attached(message.trace):
+                    answer = Answer(perform(plugin, message, sink))
             encoded = frame(answer)
         except BaseException as error:  # noqa: BLE001 - whatever the plugin raises is the result
             encoded = frame(failure_of(error, plugin))

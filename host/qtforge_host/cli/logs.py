@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from qtforge_host.cli.terminal import clean_line, clean_lines
 from qtforge_host.runs.context import RUN, STEP
+from qtforge_host.trace_context import current_ids
 
 __all__ = ["JsonFormatter", "LogFormat", "TextFormatter", "log_to_stderr"]
 
@@ -41,13 +42,15 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line.
 
     Its keys are ``time`` (UTC, ISO 8601), ``level``, ``logger`` and ``message``; ``run`` and
-    ``step`` where they are known; ``error`` with the traceback where there is one.
+    ``step`` where they are known, ``trace_id`` and ``span_id`` of a trace that is recorded;
+    ``error`` with the traceback where there is one.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         import msgspec  # only where JSON is asked for
 
+        trace_id, span_id = current_ids()
         made = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
         content = {
             "time": made.isoformat(timespec="milliseconds"),
@@ -56,6 +59,8 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             "run": RUN.get(),
             "step": STEP.get(),
+            "trace_id": trace_id,
+            "span_id": span_id,
             "error": record.exc_text or self._traceback(record),
         }
         kept = {key: value for key, value in content.items() if value or key == "message"}

@@ -8,6 +8,7 @@ from typing import Any, Final
 from qtforge_host.config.logs import LogsTable
 from qtforge_host.config.retention import RetentionTable
 from qtforge_host.config.settings import HostTable, PluginTable, ScheduleSettings, Settings
+from qtforge_host.config.telemetry import TelemetrySettings
 from qtforge_host.plugin_code import is_interruption
 from qtforge_host.toml_schema import DIALECT, documented, toml_schema, with_defs
 from qtforge_sdk.policies import TopicPolicy
@@ -56,6 +57,7 @@ def config_schema(plugins: Mapping[str, type[Any] | None], topics: Collection[st
             "plugins": _tables("Plugins by name.", own, plugin),
             "retention": part("retention", RetentionTable),
             "schedules": _tables("What serve starts by the clock, by name.", {}, schedule),
+            "telemetry": part("telemetry", TelemetrySettings),
             "topics": _tables("Policies by topic.", dict.fromkeys(sorted(topics), topic), topic),
         },
         "additionalProperties": False,

@@ -18,6 +18,7 @@ import msgspec
 from qtforge_host.config.logs import LogRules, read_logs
 from qtforge_host.config.permissions import changeable_by_others
 from qtforge_host.config.retention import RetentionSettings, read_retention
+from qtforge_host.config.telemetry import TelemetrySettings, read_telemetry
 from qtforge_host.config.toml_files import managed_path, read_toml
 from qtforge_host.sizes import parse_size, size_text
 from qtforge_host.validation import check_keys, convert_table, seconds_at
@@ -50,6 +51,7 @@ _XDG: Final = {
     "config": ("XDG_CONFIG_HOME", ".config"),
     "state": ("XDG_STATE_HOME", ".local/state"),
 }
+_TABLES: Final = ("host", "logs", "plugins", "retention", "schedules", "telemetry", "topics")
 _LEAST_MEMORY_BYTES: Final = 64 << 20  # the interpreter and a plugin take 30 MiB
 _MOST_MEMORY_BYTES: Final = 1 << 50
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
@@ -222,6 +224,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         schedules: Schedule name to what it says.
         retention: How long runs stay after their end.
         logs: What is kept of the logs of runs.
+        telemetry: Whether runs are traced.
     """
 
     config_path: Path
@@ -260,6 +263,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     schedules: Mapping[str, ScheduleSettings] = {}
     retention: RetentionSettings = RetentionSettings()
     logs: LogRules = LogRules()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @property
     def journal_name(self) -> str:
@@ -441,7 +445,7 @@ def load_settings(
     state = state_dir or _path_in(environ, STATE_VARIABLE)
     document = _read(path, required=named is not None)
     _warn_of_writers(path)
-    check_keys(document, ("host", "logs", "plugins", "retention", "schedules", "topics"), str(path))
+    check_keys(document, _TABLES, str(path))
     managed = managed_path(path)
     managed_document = _read(managed, required=False)
     check_keys(managed_document, ("plugins",), str(managed))
@@ -482,6 +486,7 @@ def load_settings(
         schedules=MappingProxyType(_schedules(path, document)),
         retention=read_retention(_table(document, "retention", path), path),
         logs=read_logs(_table(document, "logs", path), path),
+        telemetry=read_telemetry(_table(document, "telemetry", path), path),
     )
     if bus is not None:
         settings = settings.with_bus(bus, "--bus")

@@ -17,6 +17,7 @@ from qtforge_host.bus.message_bus import ConditionCompiler, MessageBus, PolicyOf
 from qtforge_host.bus.remote_handler import RemoteHandler
 from qtforge_host.placements import Placements
 from qtforge_host.plugin_code import traceback_of
+from qtforge_host.trace_context import attached
 from qtforge_sdk.errors import (
     BusError,
     BusUnavailableError,
@@ -201,10 +202,11 @@ class NodeBus:
     async def handle(self, envelope: Envelope, listener: ProgressListener | None) -> Reply:
         """Answer a call of another node; see `qtforge_sdk.transport.TransportReceiver`."""
         try:
-            if self._places is None:
-                answer = await self._bus.answer(envelope, listener)
-            else:
-                answer = await self._in_turn(self._places, envelope, listener)
+            with attached(envelope.trace):
+                if self._places is None:
+                    answer = await self._bus.answer(envelope, listener)
+                else:
+                    answer = await self._in_turn(self._places, envelope, listener)
         except HandlerFailedError as error:  # what goes to the other node has no cause
             if not error.traceback and error.__cause__ is not None:
                 error.traceback = self._mask(traceback_of(error.__cause__) or "")

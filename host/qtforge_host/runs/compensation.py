@@ -14,6 +14,7 @@ from qtforge_host.runs.errors import CallNotEndedError
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.recorded_messages import RecordedMessage
 from qtforge_host.runs.steps import Answer, StepRequester, error_info, retry
+from qtforge_host.runs.tracing import within
 from qtforge_sdk import Compensation
 from qtforge_sdk.clock import Clock
 from qtforge_sdk.conversion import to_plain
@@ -182,7 +183,11 @@ class _CompensationAttempts:
             started = msgspec.structs.replace(started, message=sent.plain, message_note=sent.note)
         await self._log.append(started)
         self._started_s = self._clock.monotonic()
-        data, by = await self._undo(self._step, compensation, number)
+        undo = self._undo(self._step, compensation, number)
+        if self._log.tracer is not None:
+            step, topic = f"{self._step}/compensation", compensation.topic
+            undo = within(self._log.tracer.attempt(step, topic, number), undo)
+        data, by = await undo
         await self._succeeded(
             data,
             CompensationSucceeded(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -37,6 +37,7 @@ from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.stateful_run import StatefulRun
 from qtforge_host.runs.steps import StepRequester
+from qtforge_host.runs.tracing import Tracing
 from qtforge_host.runs.versions import (
     VersionPolicy,
     majors,
@@ -128,6 +129,7 @@ class Engine:
         crash_limit: How many processes may die in a step before it fails.
         secrets: The secrets that this process knows; None for none.
         ids: Makes the ids of runs; None for unique ones.
+        tracing: Traces runs; None for no traces.
 
     Attributes:
         journal: Holds the records of runs.
@@ -151,6 +153,7 @@ class Engine:
         crash_limit: int = CRASH_LIMIT,
         secrets: Secrets | None = None,
         ids: RunIds | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self.journal = journal
@@ -162,6 +165,7 @@ class Engine:
         self._secrets = secrets or Secrets(lambda name: None)
         self._diverged: set[str] = set()  # runs that this process's code does not fit
         self._ids = ids or RunIds()
+        self._tracing = tracing
         self.active_runs = ActiveRuns(journal, self._clock)
         self.has_peer_with: Callable[[Mapping[str, str]], bool] = lambda needs: False
         self.on_ended: Callable[[RunState], None] | None = None
@@ -248,7 +252,7 @@ class Engine:
                     workflow,
                     ownership,
                     RunState.from_records(started.run_id, [started]),
-                    started,
+                    [started],
                     options,
                     secrets=secrets,
                     inbox_reads=inbox_reads,
@@ -420,6 +424,9 @@ class Engine:
                     lambda: evaluate_priority(definition, plain, self._evaluator)
                 )
             queue = self._queue_of(workflow, queue, priority)
+        trace = None
+        if self._tracing is not None:
+            trace = self._tracing.started(run_id, start, is_child=parent is not None)
         return RunStarted(
             run_id=run_id,
             at=self._clock.now(),
@@ -438,6 +445,7 @@ class Engine:
             queue=queue,
             keys=keys,
             started_by=start.by,
+            trace=trace,
         )
 
     async def resume(
@@ -610,7 +618,7 @@ class Engine:
             workflow,
             ownership,
             state,
-            records[-1],
+            records,
             options,
             secrets=secrets,
             inbox_reads=inbox_reads,
@@ -697,7 +705,7 @@ class Engine:
         workflow: Workflow,
         ownership: Ownership,
         state: RunState,
-        last: Record,
+        records: Sequence[Record],
         options: _Options,
         *,
         secrets: RunSecrets,
@@ -712,7 +720,7 @@ class Engine:
             workflow: Its workflow.
             ownership: Of the run.
             state: What the run's records add up to.
-            last: The last of them, which says that the run executes now.
+            records: From its last checkpoint on; the last one says that it executes now.
             options: How it is executed.
             secrets: Its secrets.
             inbox_reads: How often the watch had read the inboxes when the inbox was read.
@@ -720,8 +728,11 @@ class Engine:
             has_rested: Whether the run has executed before.
             resumed: Whether it was requested to resume the run; older requests to pause are void.
         """
-        run_id = ownership.run_id
-        log = RunLog(self.journal, ownership, state, options.listener, self._observe, secrets)
+        run_id, last, tracing = ownership.run_id, records[-1], self._tracing
+        tracer = None if tracing is None else tracing.tracer(state, records)
+        log = RunLog(
+            self.journal, ownership, state, options.listener, self._observe, secrets, tracer
+        )
         amendments = Amendments(log, workflow, self._clock, self._workflows.check)
         on_checkpoint = self.active_runs.checkpoint_saved if stateful(workflow) else None
         awaiting = self.active_runs.get(_awaited_by(state.started))
@@ -759,7 +770,13 @@ class Engine:
                 plugins=self._plugins(),
                 has_rested=has_rested,
             )
-            await execution.drive()
+            if tracing is None:
+                await execution.drive()
+            else:
+                with tracing.executing(tracer):
+                    await execution.drive()
+                if tracer is not None:
+                    tracer.rested()
             if state.blocked is not None:
                 self._diverged.add(run_id)
         finally:

@@ -12,6 +12,7 @@ import msgspec
 from qtforge_host.runs.recorded_messages import without_messages
 from qtforge_host.runs.run_secrets import RunSecrets
 from qtforge_host.runs.state import RunState
+from qtforge_host.runs.tracing import RunTracer
 from qtforge_sdk import Record
 from qtforge_sdk.errors import QtForgeError
 from qtforge_sdk.journal import InboxMessage, Journal, Ownership
@@ -47,6 +48,7 @@ class RunLog:
         listener: Called with every record.
         observe: Called with every record, or None.
         secrets: Of the run; known ones are replaced in its records.
+        tracer: Traces the run; None where it is not recorded.
     """
 
     def __init__(
@@ -57,11 +59,13 @@ class RunLog:
         listener: RunListener,
         observe: Callable[[Record], None] | None,
         secrets: RunSecrets,
+        tracer: RunTracer | None = None,
     ) -> None:
         self.state = state
         self.ownership = ownership
         self.listener = listener
         self.secrets = secrets
+        self.tracer = tracer
         self._journal = journal
         self._observe = observe
         self._notes: list[Record] = []
@@ -176,6 +180,8 @@ class RunLog:
         self.state.apply(record)
         if self._observe is not None:
             self._observe(record)
+        if self.tracer is not None:
+            self.tracer.on_record(record)
         self.listener.on_record(self.state, record)
 
 

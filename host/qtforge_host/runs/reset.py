@@ -18,6 +18,7 @@ from qtforge_host.runs.errors import (
     UnknownStepError,
 )
 from qtforge_host.runs.state import RunState
+from qtforge_host.trace_context import trace_of_fork
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Record
 from qtforge_sdk.checkpoints import ReceivedEvent
@@ -271,6 +272,7 @@ def forked(
         # It is made on purpose, although there may be one with its key.
         keys=None if keys is None else msgspec.structs.replace(keys, unique=None),
         started_by=StartedBy(kind="fork", name=started.run_id),
+        trace=trace_of_fork(started.run_id, started.trace, new_id),
     )
     copies: list[Record] = []
     for record in records:

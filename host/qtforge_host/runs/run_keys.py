@@ -42,10 +42,12 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         by: What starts it; None where a run does.
         tags: Tags besides those of the definition; of two with one name these count.
+        like: The ``traceparent`` of the run that it is like; "" for none.
     """
 
     by: StartedBy | None = None
     tags: Mapping[str, str] = {}
+    like: str = ""
 
 
 NO_START: Final = Start()

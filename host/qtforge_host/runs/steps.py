@@ -30,6 +30,7 @@ from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.recorded_messages import RecordedMessage
 from qtforge_host.runs.run_secrets import RunSecrets
 from qtforge_host.runs.serialization import normalize
+from qtforge_host.runs.tracing import within
 from qtforge_host.runs.waiting import Until
 from qtforge_sdk import ErrorInfo
 from qtforge_sdk.clock import Clock
@@ -347,7 +348,16 @@ class _StepAttempts:
         else:
             self._log.note(started)
         self._started_s = self._clock.monotonic()
-        return await self._succeeded(await call.send(number), number, None)
+        return await self._succeeded(await self._send(number), number, None)
+
+    def _send(self, number: int) -> Awaitable[Answer]:
+        return self._traced(self._call.send(number), number)
+
+    def _traced(self, work: Awaitable[Answer], number: int) -> Awaitable[Answer]:
+        if self._log.tracer is None:
+            return work
+        call = self._call
+        return within(self._log.tracer.attempt(call.step, call.topic, number), work)
 
     async def _attempt_again(
         self, started: StepStarted, deaths: Deaths
@@ -363,7 +373,7 @@ class _StepAttempts:
                 await self._log.append(started)
             else:
                 self._log.note(started)
-            return await self._succeeded(await call.send(number), number, None)
+            return await self._succeeded(await self._send(number), number, None)
 
     async def failed(
         self, number: int, error: QtForgeError, delay_s: float | None
@@ -377,7 +387,7 @@ class _StepAttempts:
                 if self._deaths >= self._requester.crash_limit and call.fallback.topic is not None:
                     answer = await self._fall_back_after_deaths(number, error)
                 else:
-                    answer = await call.fall_back(call.fallback)
+                    answer = await self._traced(call.fall_back(call.fallback), number)
             except QtForgeError as second:
                 error.add_note(f"and its fallback failed: {second}")
                 _LOG.debug("%s: the fallback failed too", call.step, exc_info=second)
@@ -408,7 +418,7 @@ class _StepAttempts:
         assert call.fall_back is not None  # noqa: S101
         async with self._requester.alone():
             await self._log.append(self._started(number))
-            return await call.fall_back(call.fallback)
+            return await self._traced(call.fall_back(call.fallback), number)
 
     async def _begun(self, number: int) -> StepStarted:
         """Return the record of an attempt with its message, where the one before had another."""

@@ -55,6 +55,7 @@ __all__ = [
     "StepSucceeded",
     "TimerFired",
     "TimerSet",
+    "TraceContext",
     "UniqueRun",
 ]
 
@@ -193,6 +194,23 @@ class StartedBy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
 
 
+class TraceContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The trace in which a run is recorded; see the W3C recommendation "Trace Context".
+
+    Attributes:
+        trace_id: 32 hexadecimal digits.
+        parent: The span that started the run, 16 hexadecimal digits; "" where the trace begins
+            with the run.
+        state: What vendors have added: ``tracestate``.
+        links: What led to the run without being its parent, each as a ``traceparent``.
+    """
+
+    trace_id: str
+    parent: str = ""
+    state: str = ""
+    links: tuple[str, ...] = ()
+
+
 class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
     """A run was started.
 
@@ -213,6 +231,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
         queue: How it waits for a process; None where the one that started it executes it.
         keys: By what it is found, and what it shares with other runs; None for nothing.
         started_by: What started it; None where a run did, and in records of earlier versions.
+        trace: The trace in which it is recorded; None where it is in none.
     """
 
     workflow: str
@@ -230,6 +249,7 @@ class RunStarted(_Record, frozen=True, kw_only=True, tag="run_started"):
     queue: QueueEntry | None = None
     keys: RunKeys | None = None
     started_by: StartedBy | None = None
+    trace: TraceContext | None = None
 
     @property
     def place(self) -> RunPlace | None:

@@ -51,6 +51,7 @@ class Envelope(msgspec.Struct):
         versions: Of a run, the plugins that have served it, with their versions: of several nodes
             one with the same major version is asked first. It is not sent.
         from_node: Whether another node has sent it. It is not sent.
+        trace: The context of the trace in which it is sent, as W3C headers; empty for none.
     """
 
     topic: str
@@ -67,6 +68,7 @@ class Envelope(msgspec.Struct):
     wrapped_by: tuple[str, ...] = ()
     versions: Mapping[str, str] | None = None
     from_node: bool = False
+    trace: Mapping[str, str] = {}
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

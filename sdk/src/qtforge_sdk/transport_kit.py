@@ -76,6 +76,7 @@ class CallFrame(msgspec.Struct, frozen=True, array_like=True, tag="call"):
         idempotency_key: See `Envelope`.
         listens: Whether the caller wants progress.
         wrapped_by: See `Envelope`.
+        trace: See `Envelope`.
     """
 
     token: str
@@ -91,6 +92,7 @@ class CallFrame(msgspec.Struct, frozen=True, array_like=True, tag="call"):
     idempotency_key: str | None = None
     listens: bool = False
     wrapped_by: tuple[str, ...] = ()
+    trace: dict[str, str] = {}
 
 
 class CancelFrame(msgspec.Struct, frozen=True, array_like=True, tag="cancel"):
@@ -199,6 +201,7 @@ def call_frame(token: str, caller: str, envelope: Envelope, listens: bool) -> by
         envelope.idempotency_key,
         listens,
         envelope.wrapped_by,
+        dict(envelope.trace),
     )
     try:
         return encode(frame)
@@ -219,6 +222,7 @@ def envelope_of(frame: CallFrame) -> Envelope:
         frame.attempt,
         frame.idempotency_key,
         wrapped_by=frame.wrapped_by,
+        trace=frame.trace,
     )
 
 

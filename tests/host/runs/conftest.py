@@ -22,6 +22,7 @@ from qtforge_host.runs.recorded_workflows import RecordedWorkflows
 from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.state import RunState
 from qtforge_host.runs.supervisor import Supervisor
+from qtforge_host.runs.tracing import Tracing
 from qtforge_host.testing.mortal_journal import Crash, MortalJournal
 from qtforge_host.workflows.definitions import Workflow, parse
 from qtforge_sdk import (
@@ -112,6 +113,7 @@ class Lab:
         self.journal: Journal = MemoryJournal(store=self.store)
         self.engine: Engine
         self.supervisor: Supervisor
+        self.tracing: Tracing | None = None
         self.peers: list[Peers] = []  # of the processes that take runs
         self.bus = it.bus
         self.expressions = it.parts.expressions
@@ -212,6 +214,7 @@ class Lab:
             ),
             plugins=lambda: self.versions if versions is None else versions,
             clock=self.clock,
+            tracing=self.tracing,
         )
 
     def client(self) -> Journal:

@@ -130,7 +130,14 @@ class Application:
             body=body,
             headers=request.headers,
         )
-        done = await endpoint.handler(call)
+        telemetry = service.host.telemetry
+        if telemetry is None or (endpoint.method == "GET" and "traceparent" not in request.headers):
+            done = await endpoint.handler(call)
+        else:
+            with telemetry.serving(endpoint.method, endpoint.path, request.headers) as span:
+                done = await endpoint.handler(call)
+                if isinstance(done, Answer):
+                    span.set_attribute("http.response.status_code", done.status)
         return response(done) if isinstance(done, Answer) else done
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
