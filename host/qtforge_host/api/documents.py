@@ -275,16 +275,33 @@ class WatchedRun(RunOutcome, frozen=True, kw_only=True):
     owners: int
 
 
+class ChildRow(Part, frozen=True, kw_only=True):
+    """A run that another one has started; ``step`` is the step that did, as far as it is known."""
+
+    run_id: str
+    workflow: str
+    title: str
+    status: str
+    step: str | None
+    started_at: datetime.datetime
+    finished_at: datetime.datetime | None
+
+
 class RunDocument(WatchedRun, frozen=True, kw_only=True):
     """A run with its history, as ``runs show --json``; ``path`` is of a state machine.
 
-    ``held_by`` are the runs that hold the places of its concurrency key, while it waits for one.
+    ``parent`` is the run that has started it, in its step ``parent_step``; ``children`` are those
+    that it has started itself, the first 100. ``held_by`` are the runs that hold the places of its
+    concurrency key, while it waits for one.
 
     Path, history and stages of a long run are those of its last 1,000 records; ``omitted`` is the
     number of records before them.
     """
 
     path: list[PathEntry] | msgspec.UnsetType = msgspec.UNSET
+    parent: str | None
+    parent_step: str | None
+    children: list[ChildRow]
     held_by: list[str]
     input: Any
     history: list[HistoryEntry]
@@ -486,13 +503,20 @@ class Pools(Versioned, frozen=True, kw_only=True):
 
 
 class InboxRow(Part, frozen=True, kw_only=True):
-    """A run that waits for a person; ``accepts`` has the events that code in Python waits for."""
+    """A run that waits for a person; ``accepts`` has the events that code in Python waits for.
+
+    ``due`` is when the next timer of a state machine fires, such as a reminder.
+    """
 
     run_id: str
     workflow: str
+    title: str
+    tags: dict[str, str]
+    started_by: RunOrigin | None
     document: str | None
     state: str
     since: datetime.datetime
+    due: datetime.datetime | None
     machine: MachineDocument | None
     accepts: list[str] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
@@ -17,6 +18,7 @@ from qtforge_host.api.documents import (
     HealthDocument,
     HealthRow,
     PluginCreated,
+    PluginDetails,
     Plugins,
     Published,
     ReplayRow,
@@ -31,10 +33,11 @@ from qtforge_host.api.drawing import Language, draw, graph_of_workflow
 from qtforge_host.api.errors import NotFoundError
 from qtforge_host.api.listings import TOPICS, WORKFLOWS, keep
 from qtforge_host.api.parts import Parts
-from qtforge_host.api.plugins import plugins_of
+from qtforge_host.api.plugins import plugin_details, plugins_named, plugins_of
 from qtforge_host.api.workflows import workflow_row
 from qtforge_host.plugin_code import PluginCodeError
 from qtforge_host.plugins.candidates import PLUGIN_GROUP
+from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_host.policies.breaker_file import BreakerFile
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_host.workflows.errors import NotDrawableError
@@ -159,6 +162,21 @@ class HostClient:
     async def plugins(self) -> Plugins:
         """List the plugins of the running host; one that was started for this starts all."""
         return plugins_of(await self._whole_host())
+
+    async def plugin(self, name: str) -> PluginDetails:
+        """Return everything that is known of one plugin as it is installed now.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+
+        def read() -> PluginDetails:
+            settings = self._parts.settings
+            installed = resolve_installed(settings)
+            first, *_ = plugins_named(installed.resolution, name)
+            return plugin_details(first, installed, settings)
+
+        return await asyncio.to_thread(read)
 
     async def workflows(self) -> Workflows:
         """List every workflow, and whether it can run."""

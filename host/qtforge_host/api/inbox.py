@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtforge_host.api.documents import InboxDocument, InboxRow
+from msgspec.structs import replace
+
+from qtforge_host.api.documents import InboxDocument, InboxRow, run_origin
 from qtforge_host.api.snapshots import WorkflowOf, document_name, machine_document
 from qtforge_host.runs.accepted_events import offers_of
 from qtforge_host.runs.state import RunState
@@ -60,24 +62,27 @@ async def _row(journal: Journal, workflow_of: WorkflowOf, summary: RunSummary) -
         # Only the rest of its history tells since when it is in its state.
         records = await journal.records(summary.run_id)
         state = RunState.from_records(summary.run_id, records)
-    if state.checkpoint is None:  # code in Python, which waits for events by their names
-        return InboxRow(
-            run_id=summary.run_id,
-            workflow=summary.workflow,
-            document=document_name(state) or None,
-            state=summary.label,
-            since=summary.waiting_since or summary.started_at,
-            machine=None,
-            accepts=[each for each in summary.accepts if _is_a_persons(each)],
-        )
-    read = workflow_of(state)
-    offers = offers_of(read, state.checkpoint) if read is not None else ()
-    return InboxRow(
+    row = InboxRow(
         run_id=summary.run_id,
         workflow=summary.workflow,
+        title=summary.title,
+        tags=dict(summary.tags),
+        started_by=run_origin(summary.started_by, summary.parent),
         document=document_name(state) or None,
         state=summary.label,
+        since=summary.waiting_since or summary.started_at,
+        due=None,
+        machine=None,
+    )
+    if state.checkpoint is None:  # code in Python, which waits for events by their names
+        accepts = [each for each in summary.accepts if _is_a_persons(each)]
+        return replace(row, accepts=accepts)
+    read = workflow_of(state)
+    offers = offers_of(read, state.checkpoint) if read is not None else ()
+    return replace(
+        row,
         since=state.label_since or summary.started_at,
+        due=min(state.timers.values(), default=None),
         machine=machine_document(
             state, [each for each in offers if _is_a_persons(each.accepted.event)]
         ),

@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from qtforge_host.api.documents import PluginDetails, PluginProblem, PluginRow, Plugins
+from qtforge_host.api.errors import NotFoundError
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate, Status
 from qtforge_host.plugins.declarations import UNKNOWN
 from qtforge_host.plugins.offers import read_offers
 from qtforge_host.plugins.resolution import Installed, Resolution, resolve_installed
 from qtforge_host.plugins.start_reasons import reasons_to_start
+from qtforge_sdk.validation import did_you_mean
 
 if TYPE_CHECKING:  # a listing imports nothing that runs a plugin
     from qtforge_host.app import Host
 
-__all__ = ["installed_plugins", "plugin_details", "plugin_row", "plugins_in", "plugins_of"]
+__all__ = [
+    "installed_plugins",
+    "plugin_details",
+    "plugin_row",
+    "plugins_in",
+    "plugins_named",
+    "plugins_of",
+]
 
 
 def installed_plugins(settings: Settings) -> Plugins:
@@ -48,6 +57,21 @@ def plugins_in(resolution: Resolution) -> list[Candidate]:
     """Return the plugins among all candidates, by name and distribution."""
     found = [one for one in resolution.candidates if one.group == PLUGIN_GROUP]
     return sorted(found, key=lambda one: (one.name, one.distribution))
+
+
+def plugins_named(resolution: Resolution, name: str) -> list[Candidate]:
+    """Return the plugins of a name: several where distributions conflict.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    found = plugins_in(resolution)
+    named = [candidate for candidate in found if candidate.name == name]
+    if not named:
+        otherwise = "qtforge-host plugins list shows them"
+        fix = did_you_mean(name, [one.name for one in found], otherwise)
+        raise NotFoundError(f"there is no plugin '{name}'", "", fix)
+    return named
 
 
 def plugin_details(candidate: Candidate, installed: Installed, settings: Settings) -> PluginDetails:

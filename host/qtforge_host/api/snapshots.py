@@ -11,6 +11,7 @@ import msgspec
 
 from qtforge_host.api.documents import (
     AcceptedEvent,
+    ChildRow,
     MachineDocument,
     RunDocument,
     RunOrigin,
@@ -28,7 +29,7 @@ from qtforge_host.runs.accepted_events import Offer, offers_of
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import ErrorInfo, Record, StepResult
 from qtforge_sdk.conversion import to_json, to_plain
-from qtforge_sdk.journal import Journal
+from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.run_status import RESTING
 
 if TYPE_CHECKING:  # heavy, and most runs are shown without their workflow
@@ -49,6 +50,7 @@ __all__ = [
 MOST_RECORDS: Final = 1000
 """The largest number of records of a run that are read to show it."""
 
+_MOST_CHILDREN: Final = 100
 _IDLE: Final = RESTING | {"waiting"}
 
 WorkflowOf = Callable[[RunState], "Workflow | None"]
@@ -67,6 +69,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
         workflow: Of a state machine: its workflow, where it can be read here.
         tags: Its tags.
         held_by: The runs that hold the places of its concurrency key, while it waits for one.
+        children: The first runs that it has started, the oldest first.
         is_there_already: Whether a start was answered with it, since it has the same key.
     """
 
@@ -78,6 +81,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     workflow: Workflow | None = None
     tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     held_by: tuple[str, ...] = ()
+    children: Sequence[RunSummary] = ()
     is_there_already: bool = False
 
     def __repr__(self) -> str:
@@ -147,10 +151,25 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
         return RunDocument(
             **self._facts(),
             path=path,
+            parent=None if self.state.started is None else self.state.started.parent,
+            parent_step=None if self.state.started is None else self.state.started.parent_step,
+            children=[self._child(each) for each in self.children],
             held_by=list(self.held_by),
             input=_plain(self.state.input),
             history=history,
             omitted=omitted,
+        )
+
+    def _child(self, child: RunSummary) -> ChildRow:
+        steps = (step for step, run_id in self.state.children.items() if run_id == child.run_id)
+        return ChildRow(
+            run_id=child.run_id,
+            workflow=child.workflow,
+            title=child.title,
+            status=shown_status(child),
+            step=next(steps, None),
+            started_at=child.started_at,
+            finished_at=child.finished_at,
         )
 
     def _facts(self) -> dict[str, Any]:
@@ -182,6 +201,8 @@ async def look(
         RunNotFoundError: There is no such run.
     """
     summary = await journal.summary(run_id)
+    below = RunQuery(parent=run_id, oldest_first=True, limit=_MOST_CHILDREN)
+    children = await journal.runs(below)
     whole = summary.records <= most or (every_step and not summary.stateful)
     if whole:
         records = await journal.records(run_id)
@@ -206,6 +227,7 @@ async def look(
         workflow=workflow_of(state) if workflow_of is not None and summary.stateful else None,
         tags=summary.tags,
         held_by=summary.held_by,
+        children=children,
     )
 
 

@@ -17,7 +17,7 @@ from qtforge_host.api.documents import (
     Plugins,
 )
 from qtforge_host.api.errors import NotFoundError
-from qtforge_host.api.plugins import installed_plugins, plugin_details, plugins_in
+from qtforge_host.api.plugins import installed_plugins, plugin_details, plugins_named
 from qtforge_host.cli.errors import FAILED
 from qtforge_host.cli.output import json_option, print_json, run_async, state
 from qtforge_host.cli.pager import paged
@@ -31,11 +31,10 @@ from qtforge_host.config.toml_files import enable as enable_in
 from qtforge_host.config.toml_files import managed_path
 from qtforge_host.config.toml_files import prefer as prefer_in
 from qtforge_host.plugin_code import clean_text, describe, is_interruption
-from qtforge_host.plugins.candidates import Candidate, canonical_name
+from qtforge_host.plugins.candidates import canonical_name
 from qtforge_host.plugins.quarantine import FailureMemory
-from qtforge_host.plugins.resolution import Resolution, resolve_installed
+from qtforge_host.plugins.resolution import resolve_installed
 from qtforge_sdk.errors import QtForgeError
-from qtforge_sdk.validation import did_you_mean
 
 if TYPE_CHECKING:
     from qtforge_host.plugin_check.findings import CheckReport
@@ -82,7 +81,7 @@ def list_plugins(session: Session, as_json: bool) -> None:
 def info(session: Session, name: str, as_json: bool) -> None:
     """Show one plugin in detail. Does not import it."""
     installed = resolve_installed(session.settings)
-    for candidate in _named(installed.resolution, name):
+    for candidate in plugins_named(installed.resolution, name):
         details = plugin_details(candidate, installed, session.settings)
         if as_json:
             print_json(details)
@@ -105,7 +104,7 @@ def enable(session: Session, name: str) -> None:
     The configuration's schema for editors, such as config.schema.json beside it, is renewed.
     """
     settings = session.settings
-    _named(resolve_installed(settings).resolution, name)
+    plugins_named(resolve_installed(settings).resolution, name)
     enable_in(settings.config_path, name)
     FailureMemory(settings.state_dir).forget(name)
     _confirm(f"{name} is enabled", settings)
@@ -118,7 +117,7 @@ def enable(session: Session, name: str) -> None:
 def disable(session: Session, name: str) -> None:
     """Keep a plugin from loading."""
     settings = session.settings
-    _named(resolve_installed(settings).resolution, name)
+    plugins_named(resolve_installed(settings).resolution, name)
     disable_in(settings.config_path, name)
     _confirm(f"{name} is disabled", settings)
 
@@ -130,7 +129,7 @@ def disable(session: Session, name: str) -> None:
 def prefer(session: Session, name: str, distribution: str) -> None:
     """Choose the distribution of a plugin that two distributions provide."""
     settings = session.settings
-    found = _named(resolve_installed(settings).resolution, name)
+    found = plugins_named(resolve_installed(settings).resolution, name)
     offered = sorted({candidate.distribution for candidate in found})
     preferred = canonical_name(distribution)
     if preferred not in offered:
@@ -321,16 +320,6 @@ def _short_help(offered: ContributedCommand) -> str:
             raise
         return f"its help can't be read: {describe(error)}"
     return clean_text(text)
-
-
-def _named(resolution: Resolution, name: str) -> list[Candidate]:
-    found = plugins_in(resolution)
-    named = [candidate for candidate in found if candidate.name == name]
-    if not named:
-        otherwise = "qtforge-host plugins list shows them"
-        fix = did_you_mean(name, [one.name for one in found], otherwise)
-        raise NotFoundError(f"there is no plugin '{name}'", "", fix)
-    return named
 
 
 def _show(found: Plugins, as_json: bool) -> None:

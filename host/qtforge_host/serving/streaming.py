@@ -119,6 +119,7 @@ class Stream:
         journal: Where records are read; None for no records.
         run_id: Only records of this run; None for all runs.
         after: The place in the journal after which it begins.
+        kinds: Only records with these names; empty for all.
         on_close: Called once, when it closes.
     """
 
@@ -127,11 +128,13 @@ class Stream:
         journal: Journal | None,
         run_id: str | None,
         after: Cursor,
+        kinds: frozenset[str],
         on_close: Callable[[Stream], None],
     ) -> None:
         self._journal = journal
         self._run_id = run_id
         self._after = after
+        self._kinds = kinds
         self._on_close = on_close
         self._records: deque[Live] = deque()
         self._messages: deque[Live] = deque()
@@ -192,10 +195,10 @@ class Stream:
                     return self._messages.popleft()
                 if not self._open:
                     return None
-                await self._read()
+                there_were_any = await self._read()
                 if self._records:
                     return self._records.popleft()
-                if not self._messages:
+                if not self._messages and not there_were_any:
                     await self._woken()
 
     async def _woken(self) -> None:
@@ -206,15 +209,23 @@ class Stream:
             async with asyncio.timeout(poll_s):
                 await self._wake.wait()
 
-    async def _read(self) -> None:
+    async def _read(self) -> bool:
+        """Read the next records; return whether there were any, also such as are not sent."""
         if self._journal is None:
-            return
+            return False
         page = await self._journal.records_since(self._after, _AT_ONCE, run_id=self._run_id)
         if page.gap:
             gap = {"why": _GAPS[page.gap], "missed": page.missed}
             self._records.append(Live("gap", gap, page.since))
-        self._records.extend(map(_live, page.records))
+        self._records.extend(map(_live, filter(self._is_asked, page.records)))
         self._after = page.until
+        return bool(page.records)
+
+    def _is_asked(self, appended: AppendedRecord) -> bool:
+        record = appended.record
+        if not self._kinds or record is None:
+            return True
+        return str(type(record).__struct_config__.tag) in self._kinds
 
 
 def _live(appended: AppendedRecord) -> Live:
@@ -262,7 +273,13 @@ class Streams:
             stream.end()
         return stream
 
-    async def open(self, run_id: str | None, topic: str | None, after: Cursor | None) -> Stream:
+    async def open(
+        self,
+        run_id: str | None,
+        topic: str | None,
+        after: Cursor | None,
+        kinds: frozenset[str] = frozenset(),
+    ) -> Stream:
         """Open a stream for a client.
 
         Args:
@@ -270,6 +287,7 @@ class Streams:
             topic: The pattern of the topics whose messages are sent; records are then sent only
                 where a run is named too. None for no messages.
             after: The id of the last event that the client received; None for new events only.
+            kinds: Only records with these names, such as ``run_finished``; empty for all.
 
         Raises:
             RefusedError: There are too many already.
@@ -283,7 +301,7 @@ class Streams:
             now = await journal.records_since("", 0, run_id=run_id)
             after = now.until if after is None else after
             self._check_room()  # others may have been opened meanwhile
-        stream = Stream(journal, run_id, after or "", self._streams.discard)
+        stream = Stream(journal, run_id, after or "", kinds, self._streams.discard)
         if topic is not None:
 
             async def offer(published: tuple[str, Any]) -> None:

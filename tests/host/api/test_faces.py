@@ -272,6 +272,10 @@ TABLE = {
         documents.RunCount, "countRuns",
         lambda it: it.get("/v1/runs/count", workflow="document-approval"), documents.RunCount,
     ),
+    "plugins info": UseCase(
+        lambda _: ["plugins", "info", "steps", "--json"], documents.PluginDetails, "showPlugin",
+        lambda it: it.get("/v1/plugins/steps"), documents.PluginDetails,
+    ),
     "runs list, searched": UseCase(
         lambda _: ["runs", "list", "--search", "Document APPROV", "--json"],
         documents.RunList, "listRuns",
@@ -546,7 +550,6 @@ ALONE: dict[str, tuple[Command, type]] = {
         lambda _: ["workflows", "validate", "quick", "--json"], documents.Workflows,
     ),
     "plugins list": (lambda _: ["plugins", "list", "--json"], documents.Plugins),
-    "plugins info": (lambda _: ["plugins", "info", "steps", "--json"], documents.PluginDetails),
     "workflows new": (
         lambda _: ["workflows", "new", "faces", "--kind", "reactive", "--json"],
         documents.WorkflowCreated,

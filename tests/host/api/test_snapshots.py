@@ -7,8 +7,8 @@ import asyncio
 from qtforge_host.api.snapshots import look
 from qtforge_host.journal.memory import MemoryJournal
 from qtforge_sdk.journal import RunSummary
-from qtforge_sdk.records import RunPaused, RunWaiting
-from qtforge_sdk.testing._journal_scenarios import NOW, keep, started
+from qtforge_sdk.records import ChildStarted, RunPaused, RunWaiting
+from qtforge_sdk.testing._journal_scenarios import NOW, finished, keep, started
 
 
 class Changing(MemoryJournal):
@@ -41,6 +41,28 @@ def test_a_run_in_a_log_says_which_it_is_and_not_what_is_in_it() -> None:
         await journal.release(await keep(journal, started(input={"word": "private"})))
         found = await look(journal, "run")
         assert str(found) == ("RunSnapshot(run_id='run', workflow='letters', status='interrupted')")
+        await journal.close()
+
+    asyncio.run(main())
+
+
+def test_a_run_is_shown_with_its_parent_and_its_children() -> None:
+    async def main() -> None:
+        journal = MemoryJournal()
+        child = ChildStarted(run_id="run", at=NOW, step="ask", child_run_id="below")
+        await keep(journal, started(), child)
+        below = started("below", parent="run", parent_step="ask")
+        await keep(journal, below, finished("below", "failed"))
+        await keep(journal, started("beside", parent="run"))
+        document = (await look(journal, "run")).document()
+        assert (document.parent, document.parent_step) == (None, None)
+        assert [(each.run_id, each.step, each.status) for each in document.children] == [
+            ("below", "ask", "failed"),
+            ("beside", None, "running"),
+        ]
+        document = (await look(journal, "below")).document()
+        assert (document.parent, document.parent_step) == ("run", "ask")
+        assert document.children == []
         await journal.close()
 
     asyncio.run(main())

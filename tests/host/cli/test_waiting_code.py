@@ -68,6 +68,7 @@ def test_it_is_in_the_inbox_with_the_events_of_a_person(waiting: Waiting) -> Non
     assert shown[1:] == [f"  qtforge-host send {RUN} user.cancelled"]
     (row,) = waiting("inbox", "--json").json["inbox"]
     assert (row["machine"], row["accepts"]) == (None, ["user.cancelled"])
+    assert (row["title"], row["tags"], row["due"]) == ("", {}, None)
 
 
 def test_send_says_what_becomes_of_an_event(waiting: Waiting) -> None:

@@ -69,6 +69,21 @@ def ids(found: list[Live]) -> list[tuple[str | None, str, Any]]:
     return [(each.id, each.name, each.data.get("run_id")) for each in found]
 
 
+def test_a_stream_has_only_the_kinds_of_records_that_were_asked_for(tmp_path: Path) -> None:
+    async def check(parts: Parts) -> None:
+        kinds = frozenset({"run_started"})
+        with await parts.streams.open(None, None, None, kinds) as stream:
+            await parts.write("one", *(f"step {number}" for number in range(250)))
+            await parts.write("two")
+            found = await following(stream, 2)
+            assert ids(found) == [("1", "record", "one"), ("252", "record", "two")]
+            with pytest.raises(TimeoutError):
+                await stream.next(0.01)
+            assert stream.position == "252"
+
+    with_parts(tmp_path, check)
+
+
 def test_records_of_other_processes_are_heard_from_now_on_and_in_order(tmp_path: Path) -> None:
     async def check(parts: Parts) -> None:
         await parts.write("before")

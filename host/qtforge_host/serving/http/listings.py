@@ -73,6 +73,11 @@ async def list_plugins(call: Call) -> Answer:
     return Answer(await _host(call).plugins())
 
 
+async def show_plugin(call: Call) -> Answer:
+    """Show a plugin."""
+    return Answer(await _host(call).plugin(call.path["name"]))
+
+
 async def list_topics(call: Call) -> Answer:
     """List the handlers of every topic."""
     return Answer(await _host(call).topics())

@@ -265,6 +265,11 @@ ENDPOINTS: Final = (
         summary="List plugins and their states.", answers={200: documents.Plugins},
     ),
     Endpoint(
+        method="GET", path="/v1/plugins/{name}", name="showPlugin", scope="read",
+        handler=listings.show_plugin,
+        summary="Show a plugin, what it needs and offers.", answers={200: documents.PluginDetails},
+    ),
+    Endpoint(
         method="GET", path="/v1/topics", name="listTopics", scope="read",
         handler=listings.list_topics,
         summary="List the handlers of every topic.", answers={200: documents.Topics},

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
 from qtforge_host.api.documents import MOST_PLANNED_TIMES
 from qtforge_sdk.journal import CURSOR
-from qtforge_sdk.records import POOL_NAME
+from qtforge_sdk.records import POOL_NAME, Record
 from qtforge_sdk.run_keys import MOST_TAG_VALUE, MOST_TAGS, TAG_NAME
 from qtforge_sdk.run_logs import LogLevel
 from qtforge_sdk.runs import RunStatus
@@ -352,14 +352,20 @@ class LogsQuery(LiveLogsQuery, frozen=True, kw_only=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
 
 
+_RECORDS: Final = "|".join(str(each.__struct_config__.tag) for each in get_args(Record))
+RecordName = Annotated[str, msgspec.Meta(pattern=f"^({_RECORDS}){_END}")]
+
+
 class EventsQuery(_Given, frozen=True, kw_only=True):
     """Which events: a run's records, a topic's messages, or every record.
 
-    ``after`` is the id of the last event that the client has, unless the header names it.
+    ``after`` is the id of the last event that the client has, unless the header names it. With
+    ``record`` only records of these kinds are sent, such as ``run_started`` and ``run_finished``.
     """
 
     run: Name | None = None
     topic: Name | None = None
+    record: list[RecordName] = []
     after: Annotated[str, msgspec.Meta(pattern=f"^{CURSOR}{_END}")] | None = None
 
 

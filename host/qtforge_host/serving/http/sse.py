@@ -30,7 +30,8 @@ async def live_events(call: Call) -> EventStream:
     """Open a stream of live events."""
     asked, last = call.query, call.headers.get(LAST_ID.lower())
     after = asked.after if not last else _cursor(last)
-    return EventStream(await call.service.streams.open(asked.run, asked.topic, after))
+    kinds = frozenset(asked.record)
+    return EventStream(await call.service.streams.open(asked.run, asked.topic, after, kinds))
 
 
 def _cursor(last: str) -> Cursor:

@@ -25,7 +25,7 @@ SCOPE_OF_ROUTES = {
         "GET /v1/workflows", "GET /v1/workflows/{name}", "GET /v1/workflows/{name}/graph",
         "GET /v1/workflows/{name}/patches",
         "GET /v1/kinds/{kind}/schema", "GET /v1/config/schema",
-        "GET /v1/plugins", "GET /v1/topics", "GET /v1/health",
+        "GET /v1/plugins", "GET /v1/plugins/{name}", "GET /v1/topics", "GET /v1/health",
         "GET /v1/schedules", "GET /v1/schedules/{name}", "GET /v1/planned-times",
         "GET /v1/status", "GET /v1/events", "GET /readyz", "GET /metrics",
         "GET /v1/nodes", "GET /v1/nodes/{name}", "GET /v1/pools",
