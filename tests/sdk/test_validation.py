@@ -203,3 +203,22 @@ def test_what_is_nested_too_deeply_is_wrong_like_any_other_data() -> None:
             unpack(head + hashlib.sha256(body).digest() + body)
     line = msgspec.json.encode({"reference": "r", "name": "", "value": DEEP, "is_missing": False})
     assert decode_secrets(line + b"\n" + b'{"x":' * 20_000) == {}
+
+
+def test_a_name_that_is_whole_words_of_one_known_name_is_taken_for_that() -> None:
+    known = ("import_timeout", "start_timeout", "state_dir", "worker_threads")
+    assert nearest("dir", known) == "state_dir"
+    assert nearest("Worker-", known) == "worker_threads"
+    assert nearest("import", known) == "import_timeout"
+    assert nearest("out", known) is None  # no word
+    assert nearest("max", ("max_size", "max_value_of_all")) is None  # of two
+    assert nearest("-", ("a-very-long-name",)) is None
+
+
+def test_of_many_names_those_that_resemble_a_wrong_one_are_listed() -> None:
+    known = [letter * 8 for letter in "abcdefghijklmnopqrst"]
+    fix = did_you_mean("tts", known)
+    assert fix.startswith("use one of tttttttt, ssssssss, ")
+    assert fix.endswith(" or 8 more")
+    assert did_you_mean("t" * 5000, known).endswith("llllllll or 8 more")
+    assert did_you_mean("xyz", known[:3]) == "use one of aaaaaaaa, bbbbbbbb, cccccccc"

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from qtforge_host.api.client import RunClient
+from qtforge_host.api.code_changes import runs_to_replay
 from qtforge_host.api.documents import PluginChecks
-from qtforge_host.api.store import EXPORT_SUFFIX, open_store
+from qtforge_host.api.parts import Parts
+from qtforge_host.api.store import EXPORT_SUFFIX, RunStore
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugin_check.check import PluginChecker
 from qtforge_host.plugins.declarations import source_folder
 from qtforge_host.plugins.discovery import scan
 from qtforge_host.schema_files import config_schema_path, refresh_schema
-from qtforge_sdk.run_status import UNFINISHED, RunStatus
 
 __all__ = ["check_plugins", "exported_runs", "plugins_with", "refresh_config_schema"]
 
 _MOST_RUNS: Final = 500
-_STATUSES: Final = frozenset[RunStatus | Literal["interrupted"]]({*UNFINISHED, "interrupted"})
 
 
 def check_plugins(
@@ -61,11 +62,19 @@ async def exported_runs(settings: Settings, folder: Path) -> Sequence[Path]:
         StorageError: The journal can't be read.
     """
     found: list[Path] = []
-    async with open_store(settings) as store:
-        for each in (await store.list(statuses=_STATUSES, limit=_MOST_RUNS)).runs:
-            file = folder / f"{each.run_id}{EXPORT_SUFFIX}"
-            file.write_bytes(await store.export(each.run_id))
-            found.append(file)
+    parts = Parts(settings)
+    try:
+        store = RunStore(parts)
+        runs = runs_to_replay(await parts.journal())
+        async with contextlib.aclosing(runs):
+            async for each in runs:
+                file = folder / f"{each.run_id}{EXPORT_SUFFIX}"
+                file.write_bytes(await store.export(each.run_id))
+                found.append(file)
+                if len(found) == _MOST_RUNS:
+                    break
+    finally:
+        await parts.close()
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 
 import msgspec
 
@@ -14,7 +14,7 @@ from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 from qtforge_sdk.records import StepSucceeded
 from qtforge_sdk.run_status import FINISHED, UNFINISHED, RunStatus
 
-__all__ = ["patches_of", "runs_of"]
+__all__ = ["patches_of", "runs_of", "runs_to_replay"]
 
 _PAGE = 200  # runs that are listed at once
 _FINISHED_READ = 100  # runs that have ended, for patches that no unfinished run has asked for yet
@@ -48,6 +48,26 @@ async def runs_of(
         if len(page) < limit:
             return
         query = msgspec.structs.replace(query, after=page[-1].run_id)
+
+
+async def runs_to_replay(
+    journal: Journal,
+    workflow: str | None = None,
+    *,
+    last: int | None = None,
+    after: str | None = None,
+) -> AsyncGenerator[RunSummary, None]:
+    """Give the runs that changed code is tried with, newest first.
+
+    Args:
+        journal: Holds them.
+        workflow: The workflow's name; None for any.
+        last: The newest runs, at most so many; None for all that have not ended.
+        after: Begin after this run; None for the newest.
+    """
+    statuses = UNFINISHED if last is None else ()
+    async for each in runs_of(journal, workflow, statuses, last, after=after):
+        yield each
 
 
 async def patches_of(journal: Journal, workflow: str) -> Patches:

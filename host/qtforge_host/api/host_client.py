@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from qtforge_host.api.code_changes import runs_of
+from qtforge_host.api.code_changes import runs_of, runs_to_replay
 from qtforge_host.api.documents import (
     BreakerRow,
     HandlerRow,
@@ -47,7 +47,7 @@ from qtforge_sdk.durations import Duration, wait_seconds
 from qtforge_sdk.errors import HandlerFailedError, StateDirectoryError, WorkflowInvalidError
 from qtforge_sdk.graphs import Graph
 from qtforge_sdk.inputs import InputSpec
-from qtforge_sdk.run_status import UNFINISHED, RunStatus
+from qtforge_sdk.run_status import RunStatus
 from qtforge_sdk.transport import Envelope
 from qtforge_sdk.validation import did_you_mean
 
@@ -374,8 +374,7 @@ class HostClient:
             await self.definition(workflow)  # else a misspelt name would have no runs
         journal = await self._parts.journal()
         replayer = await self._replayer()
-        statuses = UNFINISHED if last is None else ()
-        async for each in runs_of(journal, workflow, statuses, last, after=after):
+        async for each in runs_to_replay(journal, workflow, last=last, after=after):
             records = await journal.records(each.run_id)
             yield _replay_row(await replayer.replay(each.run_id, records))
 

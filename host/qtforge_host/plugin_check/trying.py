@@ -163,10 +163,12 @@ def _items(function: Any, hook: str, answer: Any, found: list[Finding]) -> list[
 def _of_workflows(host: Host, plugin: Any, function: Any, answer: Any) -> list[Finding]:
     found: list[Finding] = []
     items = _items(function, "qtforge_workflows", answer, found)
-    if not items and not found:
+    named = _names_files(function)
+    # A plugin whose configuration says what it contributes may contribute nothing by default.
+    if not items and not found and (named or not _reads_config(function)):
         what = "qtforge_workflows returns nothing"
         fix = "check that the files are in the wheel: [tool.setuptools.package-data]"
-        found.append(_at(function, "error" if _names_files(function) else "advice",
+        found.append(_at(function, "error" if named else "advice",
                          "workflow.none", what, "no workflow is contributed", fix))  # fmt: skip
     for item in items:
         content = located(item, plugin) if isinstance(item, str | Path) else item
@@ -264,6 +266,11 @@ def _names_files(function: Any) -> bool:
     code = getattr(function, "__code__", None)
     constants = [] if code is None else [each for each in code.co_consts if isinstance(each, str)]
     return any(".toml" in each for each in constants[1:] or constants)
+
+
+def _reads_config(function: Any) -> bool:
+    code = getattr(function, "__code__", None)
+    return code is not None and "config" in code.co_names
 
 
 def _of_commands(function: Any, answer: Any, taken: Collection[str]) -> list[Finding]:

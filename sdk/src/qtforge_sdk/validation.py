@@ -11,7 +11,7 @@ import enum
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -39,6 +39,7 @@ _SHOWN: Final = 60  # characters of a wrong text
 _LONGEST_NAME: Final = 200  # characters; the comparison's time grows with their square
 _MOST_COMPARED: Final = 1000
 _MOST_LISTED: Final = 12
+_TO_BLANKS: Final = str.maketrans("-_.", "   ")  # what is between the words of a name
 _PRESENCE: Final = {typing.Required: True, typing.NotRequired: False}
 
 
@@ -124,12 +125,15 @@ def did_you_mean(name: object, known: Iterable[str], otherwise: str | None = Non
     Args:
         name: What was given.
         known: The names that are known.
-        otherwise: The fix where no known name is near; by default it lists them.
+        otherwise: The fix where no known name is near; by default it lists them, of many those
+            that resemble it most.
 
     >>> did_you_mean("timout", ["name", "timeout"])
     "did you mean 'timeout'?"
     >>> did_you_mean("colour", ["name", "timeout"])
     'use one of name, timeout'
+    >>> did_you_mean("dir", ["name", "state_dir"])
+    "did you mean 'state_dir'?"
     """
     names = list(known)
     near = nearest(name, names)
@@ -137,20 +141,47 @@ def did_you_mean(name: object, known: Iterable[str], otherwise: str | None = Non
         return f"did you mean '{near}'?"
     if otherwise is not None:
         return otherwise
-    listed = ", ".join(names[:_MOST_LISTED])
+    listed = ", ".join(_most_similar(str(name), names, _MOST_LISTED))
     more = len(names) - _MOST_LISTED
     return f"use one of {listed}" + (f" or {more} more" if more > 0 else "") if names else ""
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:
-    """Return the known name that resembles a name most, or None."""
+    """Return the known name that resembles a name most, or None.
+
+    A name that is whole words of one known name resembles this one, however long it is.
+    """
     text = str(name)
     if len(text) > _LONGEST_NAME:
         return None
     import difflib  # only here: most names are right
 
-    near = difflib.get_close_matches(text, list(known)[:_MOST_COMPARED], n=1)
-    return near[0] if near else None
+    compared = list(known)[:_MOST_COMPARED]
+    near = difflib.get_close_matches(text, compared, n=1)
+    if near:
+        return near[0]
+    words = _words(text)
+    having = [each for each in compared if words in _words(each)]
+    return having[0] if words.strip() and len(having) == 1 else None
+
+
+def _most_similar(text: str, names: Sequence[str], most: int) -> Sequence[str]:
+    if len(names) <= most or len(text) > _LONGEST_NAME:
+        return names[:most]
+    import difflib  # see `nearest`
+
+    matcher = difflib.SequenceMatcher(b=text)
+
+    def difference(name: str) -> float:
+        matcher.set_seq1(name)
+        return -matcher.ratio()
+
+    return sorted(names[:_MOST_COMPARED], key=difference)[:most]  # else in their own order
+
+
+def _words(name: str) -> str:
+    """Return the words of a name, each between blanks."""
+    return f" {' '.join(name.lower().translate(_TO_BLANKS).split())} "
 
 
 def _errors(

@@ -235,3 +235,28 @@ def test_the_command_prints_findings_and_its_exit_code_tells_them(
     assert 'fix: readme = "README.md" in [project]' in strict.out
     assert cli("plugins", "check", "no-such-plugin").code == 3
     assert cli("plugins", "check", "x.whl").code == 2
+
+
+CONTRIBUTES = """
+    from collections.abc import Sequence
+    from qtforge_sdk import hookimpl
+
+    class Config(msgspec.Struct):
+        texts: tuple[str, ...] = ()
+
+    class Acme(Plugin):
+        Config = Config
+
+        @hookimpl
+        def qtforge_workflows(self) -> Sequence[str]:
+            return %s
+"""
+
+
+def test_nothing_is_missed_of_a_plugin_whose_configuration_says_what_it_contributes(
+    check: PluginCheck,
+) -> None:
+    source = "import msgspec\n" + textwrap.dedent(CONTRIBUTES)
+    assert codes(check(source % "list(self.config.texts)")) == []
+    (found,) = check(source % "[]").findings
+    assert (found.level, found.code) == ("advice", "workflow.none")
