@@ -263,6 +263,7 @@ def _commands(group: str, sides: tuple[Side, Side]) -> Mapping[str, Sequence[str
             "run", "document-processing", *map(str, paths), "--jobs", "2"
         ]
         for title, paths in (
+            (f"one small file ({samples[0].name})", samples[:1]),
             (f"the {len(samples)} samples", samples),
             (f"{len(small)} small PDFs and Markdown files", small),
         )
