@@ -323,6 +323,14 @@ class Host:
         topics, requires = reach(workflow, self.bus.known_topics(), self.catalog)
         await self._activation.start_named(topics, map(required_name, requires))
 
+    async def start_for_types(self, parsed: Parsed) -> None:
+        """Start the plugins with whose types `problems` compares a definition."""
+        workflow = parsed.workflow or parsed.nearly()
+        if self._activation is None or workflow is None:
+            return
+        await self.start_for(workflow)
+        await self._activation.start_named(self._checker.requests(workflow), ())
+
     async def started_workflow(
         self, name: str, *, files: bool = True, queued: bool = False
     ) -> Workflow:

@@ -202,8 +202,7 @@ class HostClient:
         host = await self._parts.host()
         found = [host.catalog.find(name) for name in names]
         for each in found:
-            if each.workflow is not None:  # their types are compared
-                await host.start_for(each.workflow)
+            await host.start_for_types(each)
         return Workflows(
             workflows=[workflow_row(each, host.problems(each, typed=True)) for each in found]
         )

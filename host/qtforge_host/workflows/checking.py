@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -106,6 +107,20 @@ class WorkflowChecker:
         if unmet:
             why = "\n".join(f"{each.text}: {each.why}" for each in unmet)
             raise WorkflowUnmetError(workflow.definition.name, why, unmet[0].fix)
+
+    def requests(self, workflow: Workflow) -> Collection[str]:
+        """Return the topics that a workflow and those that it runs request, as their kinds say."""
+        found, seen, waiting = set[str](), set[str](), [workflow]
+        while waiting:
+            each = waiting.pop()
+            checker = Checker(each, self._expressions, {}, self._catalog.names())
+            with contextlib.suppress(Exception):  # of a plugin's code: `check` tells it
+                each.orchestrator.check(each.definition, checker)
+            found |= checker.requests
+            others = {name for _, name in checker.uses} - seen
+            seen |= others
+            waiting += filter(None, map(self._catalog.readable, others))
+        return found
 
     def problems(self, parsed: Parsed, *, typed: bool = False) -> tuple[Problem, ...]:
         """Return every problem of a definition, including requirements that are not met.
@@ -313,6 +328,7 @@ class Checker:
     Attributes:
         problems: In the order in which they were found.
         uses: The path and the name of each workflow that this one runs.
+        requests: The topics that it requests.
     """
 
     def __init__(
@@ -326,6 +342,7 @@ class Checker:
     ) -> None:
         self.problems: list[Problem] = []
         self.uses: list[tuple[str, str]] = []
+        self.requests: set[str] = set()
         self._workflow = workflow
         self._expressions = expressions
         self._topics = topics
@@ -353,6 +370,7 @@ class Checker:
 
     def topic(self, path: str, topic: str) -> None:
         """Check that an active plugin handles a topic."""
+        self.requests.add(topic)
         try:
             validate_topic(topic)
         except InvalidTopicError as error:
@@ -381,6 +399,7 @@ class Checker:
 
     def answer(self, topic: str, plugin: str | None = None) -> Members:
         """Return what is known of a topic's answer."""
+        self.requests.add(topic)
         return self._types.answer(topic, plugin)
 
     def result(self, workflow: str) -> Members:

@@ -283,6 +283,19 @@ def test_validate_compares_a_definition_with_the_types_of_topics_and_run_leaves_
     assert cli("run", str(file), path=letters).code == 0
 
 
+def test_validate_knows_the_types_of_topics_that_only_the_kind_names(
+    cli: Any, letters: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "sources.toml"
+    file.write_text(
+        'name = "sources"\nkind = "parallel"\nresult = "${stages.s.data.rowz}"\ncolour = 1\n'
+        '[[sources]]\nname = "s"\ntype = "file"\nendpoint = "rows.json"\n'
+    )
+    (checked,) = cli("workflows", "validate", str(file), "--json", path=letters).json["workflows"]
+    assert [each["path"] for each in checked["problems"]] == ["colour", "result"]
+    assert checked["problems"][1]["fix"] == "did you mean 'rows'?"
+
+
 def test_a_definition_that_is_wrong_is_not_run(cli: Any, letters: Path, tmp_path: Path) -> None:
     file = tmp_path / "wrong.toml"
     file.write_text(
