@@ -8,9 +8,13 @@ import datetime
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
 from qtforge_postgresql import PostgresqlJournal
+from qtforge_postgresql.group import Group
 from qtforge_sdk.journal import JournalSettings, Posted
 from qtforge_sdk.journal_errors import RunExistsError, RunNotFoundError, StaleOwnerError
+from qtforge_sdk.journal_kit.jobs import Change
 from qtforge_sdk.records import CheckpointSaved, RunPaused
 from qtforge_sdk.testing._journal_scenarios import (
     NOW,
@@ -34,6 +38,17 @@ async def opened(settings: JournalSettings) -> AsyncIterator[PostgresqlJournal]:
     finally:
         assert not await journal.check()
         await journal.close()
+
+
+async def asked(journal: PostgresqlJournal, statement: str) -> list[Any]:
+    """Return what the server answers to the connection that writes."""
+
+    def ask(group: Group) -> list[Any]:
+        cursor = group.session.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+    found: list[Any] = await journal._write(Change(ask))
+    return found
 
 
 def checkpoint(run_id: str = "run", **fields: Any) -> CheckpointSaved:
@@ -136,5 +151,71 @@ def test_what_is_refused_in_a_group_does_not_harm_the_rest(
             )  # fmt: skip
             assert [isinstance(each, RunExistsError) for each in both] == [False, True]
             assert isinstance(outcomes[0], StaleOwnerError)
+
+    asyncio.run(test())
+
+
+def test_the_server_plans_the_writes_of_runs_that_follow_each_other_once(
+    journal_settings: JournalSettings,
+) -> None:
+    async def test() -> None:
+        async with opened(journal_settings) as journal:
+            for number in range(12):
+                name = f"run-{number}"
+                ownership = await journal.create(started(name))
+                await journal.append(ownership, [step(name)])
+                await journal.append(ownership, [finished(name)])
+            # The server plans a statement five times before it decides.
+            statistics = await asked(
+                journal,
+                """SELECT generic_plans, custom_plans
+                FROM pg_prepared_statements WHERE statement LIKE '%WITH me%records%'""",
+            )
+            assert sum(generic for generic, _ in statistics) > 0
+            assert all(custom <= 5 for _, custom in statistics)
+
+    asyncio.run(test())
+
+
+def test_a_plan_for_small_tables_is_not_kept_while_they_grow(
+    journal_settings: JournalSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtforge_postgresql.group._PLANS_GROUPS", 20)
+    look = "EXPLAIN EXECUTE epoch_of (1)"
+
+    async def test() -> None:
+        async with opened(journal_settings) as journal:
+            ownership = await keep(journal, started())
+            await asked(journal, "SET plan_cache_mode = force_generic_plan")
+            await asked(journal, "ANALYZE {s}.runs")
+            await asked(
+                journal,
+                """PREPARE epoch_of (bigint) AS
+                SELECT epoch FROM {s}.runs WHERE key = $1""",
+            )
+            assert "runs_pkey" not in (await asked(journal, look))[0][0]
+            await asyncio.gather(*(journal.create(started(f"run-{n}")) for n in range(1000)))
+            for number in range(20):
+                await journal.append(ownership, [step(name=f"s{number}")])
+            assert "runs_pkey" in (await asked(journal, look))[0][0]
+            # Which would take longer than what it is to speed up.
+            assert await asked(journal, "SHOW jit") == [("off",)]
+
+    asyncio.run(test())
+
+
+def test_one_append_of_an_owner_of_the_past_changes_nothing(
+    journal_settings: JournalSettings,
+) -> None:
+    async def test() -> None:
+        async with opened(journal_settings) as journal:
+            old = await journal.create(started())
+            new = await journal.claim("run")
+            for record in (step(name="zombie"), finished()):
+                with pytest.raises(StaleOwnerError):
+                    await journal.append(old, [record])
+            await journal.append(new, [step(name="a")])
+            assert (await journal.summary("run")).status == "running"
+            assert steps_of(await journal.records("run")) == ["a"]
 
     asyncio.run(test())

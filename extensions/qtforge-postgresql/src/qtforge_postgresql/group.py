@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import functools
 import itertools
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+from psycopg.types.numeric import Int8  # of one size: a plan is made for each type of an array
 
 from qtforge_postgresql.admissions import (
     Key,
@@ -53,6 +55,13 @@ _OWN: Final = """own AS (
         FROM {s}.runs WHERE runs.key = asked.key
     )
 )"""
+# Appends to one run, as most groups are while little happens, are planned once. The server plans
+# a statement anew for each group as long as that seems to save more than it costs: for arrays of
+# any length it assumes ten looks into the index, and here there is one whatever is given.
+_OWN_RUN: Final = """own AS (
+    SELECT key FROM {s}.runs WHERE key = %b::bigint
+        AND %b::bigint = CASE WHEN owner = (SELECT owner FROM me) THEN epoch END
+)"""
 _NEW: Final = """new AS (
     INSERT INTO {s}.runs (run_id, workflow, kind, status, started_at, finished_at, owner, epoch,
         parent, pool, priority, not_before, needs, title, schedule, started_by, error_code,
@@ -68,8 +77,15 @@ _NEW: Final = """new AS (
             error_code, error_plugin)
     ON CONFLICT (run_id) DO NOTHING RETURNING run_id, key
 )"""
-_STATUS: Final = """status AS (
-    UPDATE {s}.runs SET status = given.status, finished_at = given.finished_at,
+_STATUS_TYPES: Final = ("bigint", "text", "bigint", "text", "text", "bigint", "bigint", "text",
+    "text", "text")  # fmt: skip
+_ERROR_TYPES: Final = ("bigint", "text")
+
+
+def _status(statuses: str, errors: str) -> tuple[str, str]:
+    """Return the parts of a statement that set the statuses and errors of runs from these rows."""
+    return f"""status AS (
+    UPDATE {{s}}.runs SET status = given.status, finished_at = given.finished_at,
         owner = CASE WHEN given.finished_at IS NULL THEN owner END,
         holds = CASE WHEN given.finished_at IS NULL THEN holds ELSE 0 END,
         kept = coalesce(given.kept, runs.kept), kept_at = coalesce(given.kept_at, runs.kept_at),
@@ -77,18 +93,30 @@ _STATUS: Final = """status AS (
         accepts = coalesce(given.accepts, runs.accepts),
         correlation = coalesce(nullif(given.correlation, ''), runs.correlation),
         error_code = given.error_code, error_plugin = given.error_plugin
-    FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::text[], %b::text[], %b::bigint[],
-        %b::bigint[], %b::text[], %b::text[], %b::text[])
+    FROM {statuses}
         AS given (key, status, finished_at, error_code, error_plugin, kept, kept_at, label,
             accepts, correlation)
     WHERE runs.key = given.key AND given.key IN (SELECT key FROM own)
-)"""
-_ERRORS: Final = """errors AS (
-    UPDATE {s}.searched SET error = given.error
-    FROM unnest(%b::bigint[], %b::text[]) AS given (key, error)
+)""", f"""errors AS (
+    UPDATE {{s}}.searched SET error = given.error
+    FROM {errors} AS given (key, error)
     WHERE searched.run = given.key AND searched.error <> given.error
         AND given.key IN (SELECT key FROM own)
-)"""
+)"""  # fmt: skip
+
+
+def _arrays(types: Sequence[str]) -> str:
+    """Return the source of any number of rows, given by columns."""
+    return f"unnest({', '.join(f'%b::{each}[]' for each in types)})"
+
+
+def _row(types: Sequence[str]) -> str:
+    """Return the source of one row."""
+    return f"(SELECT {', '.join(f'%b::{each}' for each in types)})"
+
+
+_STATUS: Final = _status(_arrays(_STATUS_TYPES), _arrays(_ERROR_TYPES))
+_STATUS_RUN: Final = _status(_row(_STATUS_TYPES), _row(_ERROR_TYPES))
 # Timers and messages of runs that do not end in this group: `_ENDED` drops those of the others.
 _WAITING: Final = """gone AS (
     DELETE FROM {s}.timers USING unnest(%b::bigint[], %b::text[]) AS given (run, name)
@@ -137,7 +165,9 @@ _FIRST_WORDS: Final = """words AS (
         AS given (run_id, words, error, tags)
     JOIN new USING (run_id)
 )"""
-_ANSWER: Final = """SELECT (SELECT count(*) FROM me), ARRAY(SELECT key FROM own)"""
+_ANSWER: Final = "SELECT (SELECT count(*) FROM me), "
+_OWN_ANSWER: Final = "ARRAY(SELECT key FROM own)"
+_NO_OWN_ANSWER: Final = "'{{}}'::bigint[]"
 _NEW_ANSWER: Final = """, ARRAY(SELECT run_id FROM new ORDER BY key),
     ARRAY(SELECT key FROM new ORDER BY key)"""
 _WAKE: Final = ", pg_notify(%b, '')"
@@ -180,6 +210,8 @@ _REFER: Final = "INSERT INTO {s}.blob_refs VALUES (%b, %b) ON CONFLICT DO NOTHIN
 _NOTIFY: Final = "SELECT pg_notify(%s, '')"
 
 
+_PLANS_GROUPS: Final = 500  # that are written with the same plans: the tables grow meanwhile
+_PLANS_S: Final = 10.0  # likewise of a process that writes less
 _NOT_SAVED: Final = (None, None, None, None, None)  # of a run without a new checkpoint
 
 
@@ -265,6 +297,8 @@ class Group:
         self._states: dict[str, RunState] = {}  # of the runs that are locked
         self._states_by_key: dict[int, RunState] = {}
         self._wakes = False
+        self._plans_groups = 0
+        self._plans_until = time.monotonic() + _PLANS_S
         self._sent: list[Any] | None = None  # outcomes of a group whose commit was not answered
 
     def use(self, session: Session) -> None:
@@ -295,6 +329,7 @@ class Group:
             psycopg.Error: Nothing was written, or it is not known whether the commit was done.
         """
         try:
+            self._renew_plans()
             if self._is_plain(jobs):
                 return self._write_plain(jobs, number, meanwhile)
             outcomes: list[Any] = [None] * len(jobs)
@@ -312,6 +347,13 @@ class Group:
         self._unlock()
         self._sent = None
         return outcomes
+
+    def _renew_plans(self) -> None:
+        """Now and then have plans made anew: one for a table of few rows may read all of it."""
+        self._plans_groups += 1
+        if self._plans_groups > _PLANS_GROUPS or time.monotonic() > self._plans_until:
+            self.session.renew_plans()
+            self._plans_groups, self._plans_until = 1, time.monotonic() + _PLANS_S
 
     def outcomes_of_written(self, jobs: Sequence[Job]) -> list[Any]:
         """Return the outcomes of a group that was written, and whose answer was lost."""
@@ -444,18 +486,23 @@ class Group:
                     appends.append((place, job))
         epochs = {job.ownership.key: job.ownership.epoch for _, job in appends}
         self._read_last(epochs)
-        given: list[Any] = [number, self.owner, number, list(epochs), list(epochs.values())]
+        given: list[Any] = [number, self.owner, number]
+        is_one_run = len(epochs) == 1
+        if is_one_run:
+            given += epochs.popitem()
+        elif epochs:
+            given += [list(epochs), list(epochs.values())]
         rows = _Appends()
         for _, job in appends:
             self._add(job, rows)
         saved = merge_checkpoints(rows.checkpoints)
         if rows.statuses:
-            given += _columns(
-                # In the order of keys, in which others lock rows for their messages.
-                ((*row, *saved.rows.get(key, _NOT_SAVED)) for key, row in
-                 sorted(rows.statuses.items())), 10
-            )  # fmt: skip
-            given += _columns(sorted(rows.errors.items()), 2)
+            # In the order of keys, in which others lock rows for their messages.
+            statuses = [(*row, *saved.rows.get(key, _NOT_SAVED)) for key, row in
+                        sorted(rows.statuses.items())]  # fmt: skip
+            errors = sorted(rows.errors.items())
+            given += statuses[0] if is_one_run else _columns(statuses, len(_STATUS_TYPES))
+            given += errors[0] if is_one_run else _columns(errors, len(_ERROR_TYPES))
         waits = saved.leaves_waiting(rows.answered, rows.ended)
         given += waits
         if rows.ended:
@@ -465,7 +512,11 @@ class Group:
         if creates:
             given += _columns(((*job.row[:6], *job.row[7:]) for _, job in creates), 17)
             given += _columns(
-                ((job.row.run_id, job.entry.checksum, job.entry.payload) for _, job in creates), 3
+                (
+                    (job.row.run_id, Int8(job.entry.checksum), job.entry.payload)
+                    for _, job in creates
+                ),
+                3,
             )
             given += _columns(((job.row.run_id, *job.search) for _, job in creates), 4)
         wakes = any(not job.row.epoch for _, job in creates)  # one is queued
@@ -473,6 +524,8 @@ class Group:
             given.append(self._channel)
         statement = _plain_statement(
             wakes=wakes,
+            has_appends=bool(appends),
+            is_one_run=is_one_run,
             has_new=bool(creates),
             has_status=bool(rows.statuses),
             has_waiting=bool(waits),
@@ -671,7 +724,7 @@ class Group:
             rows.checkpoints.append((key, job.checkpoint.position_after(last), job.checkpoint))
         for entry in job.entries:
             last += 1
-            rows.records.append((key, last, entry.checksum, entry.payload))
+            rows.records.append((key, last, Int8(entry.checksum), entry.payload))
         self._last_positions[key] = last
         if job.answered:
             rows.answered += [(key, message_id) for message_id in job.answered]
@@ -703,6 +756,8 @@ class Group:
 def _plain_statement(
     *,
     wakes: bool,
+    has_appends: bool,
+    is_one_run: bool,
     has_new: bool,
     has_status: bool,
     has_waiting: bool,
@@ -710,13 +765,15 @@ def _plain_statement(
     has_records: bool,
 ) -> str:
     """Return the statement that writes a group of new runs and plain appends."""
-    parts = [_ME, _OWN]
-    parts += [_STATUS, _ERRORS] * has_status
+    parts = [_ME]
+    parts += [_OWN_RUN if is_one_run else _OWN] * has_appends
+    parts += (_STATUS_RUN if is_one_run else _STATUS) * has_status
     parts += [_WAITING] * has_waiting
     parts += [_ENDED] * has_ended
     parts += [_RECORDS] * has_records
     parts += [_NEW, _FIRST_RECORDS, _FIRST_WORDS] * has_new
-    return f"WITH {', '.join(parts)} {_ANSWER}{_NEW_ANSWER * has_new}{_WAKE * wakes}"
+    own = _OWN_ANSWER if has_appends else _NO_OWN_ANSWER
+    return f"WITH {', '.join(parts)} {_ANSWER}{own}{_NEW_ANSWER * has_new}{_WAKE * wakes}"
 
 
 def _columns(rows: Iterable[Sequence[Any]], count: int) -> list[list[Any]]:
