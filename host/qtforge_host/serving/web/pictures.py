@@ -44,6 +44,7 @@ class Pictures:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, str] = OrderedDict()
         self._drawing: dict[str, asyncio.Task[str]] = {}
+        self._renderer = asyncio.Lock()  # there is one Graphviz
 
     async def draw(self, graph: Graph, marks: Mapping[str, str]) -> tuple[Markup, bool]:
         """Return a graph as SVG for a page, or in a line why there is none yet, or at all.
@@ -92,7 +93,8 @@ class Pictures:
     async def _drawn(self, key: str, graph: Graph) -> str:
         """Return a drawing, or why there is none."""
         try:
-            drawn = _cleaned(await asyncio.to_thread(draw, graph, "svg"))
+            async with self._renderer:
+                drawn = _cleaned(await asyncio.to_thread(draw, graph, "svg"))
         except QtForgeError as error:
             drawn = f"{error.what}: {error.why}" if error.why else error.what
         finally:

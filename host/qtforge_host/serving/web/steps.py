@@ -16,11 +16,8 @@ from qtforge_sdk.records import (
     CompensationFailed,
     CompensationStarted,
     CompensationSucceeded,
-    EventReceived,
     RunFinished,
     RunReset,
-    RunResumed,
-    RunWaiting,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -46,12 +43,14 @@ class Attempt(msgspec.Struct, kw_only=True):
         status: ``running``, ``succeeded``, ``failed``, ``retried`` (it failed, and another one
             followed), ``warning``, ``skipped``, ``undone``, ``waiting``.
         error: Why it failed, or None.
+        number: The number of the attempt, from 1.
     """
 
     start: datetime.datetime
     end: datetime.datetime | None = None
     status: str = "running"
     error: ErrorInfo | None = None
+    number: int = 1
 
 
 class Step(msgspec.Struct, kw_only=True):
@@ -143,7 +142,11 @@ class _Folding:
             case StepStarted():
                 step = self._named(record.step)
                 step.topic = record.topic or step.topic
-                step.attempts.append(Attempt(start=record.at))
+                last = step.attempts[-1] if step.attempts else None
+                # The same attempt begins again where its process has died, or a run without
+                # checkpoints has rested meanwhile.
+                if last is None or last.end is not None or record.attempt > last.number:
+                    step.attempts.append(Attempt(start=record.at, number=record.attempt))
                 step.status, step.error = "running", None
                 if record.message is not None or record.message_note:
                     step.message, step.message_note = record.message, record.message_note
@@ -205,16 +208,10 @@ class _Folding:
 
     def _wait(self, record: Record) -> None:
         match record:
-            case TimerSet():
+            case TimerSet() if record.name not in self._steps:  # else the step is the wait
                 self._begin_wait(record.name, record.at)
             case TimerFired():
                 self._end_wait(record.name, record.at)
-            case RunWaiting(over=False) if record.events or record.children:
-                names = [*record.events, *record.children]
-                self._begin_wait(f"waits for {', '.join(names)}", record.at)
-            case RunWaiting() | RunResumed() | EventReceived() | RunFinished():
-                for name in [each for each in self._waits if each.startswith("waits for ")]:
-                    self._end_wait(name, record.at)
             case _:
                 pass
 
