@@ -23,6 +23,7 @@ from benchmarks.routing import measure_routing
 from benchmarks.runs import measure_runs
 from benchmarks.stages import measure_stages
 from benchmarks.startup import measure_startup
+from benchmarks.telemetry import measure_telemetry
 from benchmarks.testing_kit import measure_testing
 
 _ROUNDS = 21
@@ -45,7 +46,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=["startup", "testing"],
+        choices=["startup", "telemetry", "testing"],
         help="measure just that, and print its part of the table",
     )
     options = parser.parse_args()
@@ -60,6 +61,9 @@ def main() -> None:
         startup = measure_startup(options.rounds)
         print(as_markdown(startup.figures, machine, startup.imports, []))
         return
+    if options.only == "telemetry":
+        print(as_markdown(asyncio.run(measure_telemetry(options.rounds)), machine, {}, []))
+        return
     if options.only == "testing":
         print(as_markdown(measure_testing(options.rounds), machine, {}, []))
         return
@@ -67,6 +71,7 @@ def main() -> None:
     found = asyncio.run(_measure_bus(options.rounds))
     print("measuring runs ...", file=sys.stderr)
     found += asyncio.run(measure_runs(options.rounds))
+    found += asyncio.run(measure_telemetry(options.rounds))
     found += asyncio.run(measure_fanning_out(options.rounds))
     found += asyncio.run(measure_stages(options.rounds, long=options.large))
     print("measuring the test kit ...", file=sys.stderr)

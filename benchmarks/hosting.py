@@ -12,6 +12,7 @@ from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.wiring import Wired
 from qtforge_host.runs.engine import Engine
 from qtforge_host.runs.recorded_workflows import RecordedWorkflows
+from qtforge_host.runs.tracing import Tracing
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk import Plugin
 from qtforge_sdk.journal import Journal
@@ -30,7 +31,11 @@ async def bus_with(*plugins: Plugin) -> AsyncIterator[MessageBus]:
 
 @contextlib.asynccontextmanager
 async def engine_with(
-    journal: Journal, workflow: Workflow, *plugins: Plugin, orchestrators: bool = False
+    journal: Journal,
+    workflow: Workflow,
+    *plugins: Plugin,
+    orchestrators: bool = False,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Engine]:
     """Give an engine that keeps its runs in a journal, and finds this one workflow.
 
@@ -39,12 +44,13 @@ async def engine_with(
         workflow: The one.
         plugins: What its steps ask.
         orchestrators: Whether resumed runs find its orchestrator by its kind.
+        tracing: Traces its runs; None for no traces.
     """
     async with parts_with(*plugins) as parts:
         await journal.open()
         kinds = {workflow.definition.kind: workflow.orchestrator} if orchestrators else {}
         workflows = RecordedWorkflows(kinds, lambda name: workflow, lambda known: ())
-        engine = Engine(parts.bus, parts.expressions, journal, workflows)
+        engine = Engine(parts.bus, parts.expressions, journal, workflows, tracing=tracing)
         try:
             yield engine
         finally:

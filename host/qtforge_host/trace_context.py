@@ -110,8 +110,9 @@ def trace_of_fork(run_id: str, trace: TraceContext | None, new_id: str) -> Trace
 def carrier() -> dict[str, str]:
     """Return the headers that pass the current span on; none where there is none."""
     found: dict[str, str] = {}
-    propagate = sys.modules.get("opentelemetry.propagate")
-    if propagate is not None:
+    if "opentelemetry.trace" in sys.modules:
+        from opentelemetry import propagate
+
         propagate.inject(found)
     return found
 

@@ -9,7 +9,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -21,12 +24,16 @@ from opentelemetry.trace import (
     TraceState,
 )
 
+from qtforge_host.telemetry.span_queue import SpanQueue
 from qtforge_host.trace_context import parse_traceparent
 from qtforge_sdk import ErrorInfo
 
 __all__ = ["SpanEvent", "SpanMaker", "SpanParts", "links_of", "span_context"]
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+_UNSET: Final = Status()
+_RUNS: Final = "qtforge.runs"
+_SCOPE: Final = InstrumentationScope(_RUNS)
 
 
 class SpanEvent(NamedTuple):
@@ -87,14 +94,18 @@ class SpanMaker:
 
     Args:
         provider: Makes tracers. One that is none of OpenTelemetry's SDK gives ids of its own.
+        queue: Where the provider's spans wait, if it was made by this package: a span that has
+            ended is put there at once, which takes a fifth of the time of a tracer.
 
     Attributes:
         tracer: Makes spans with other ids.
     """
 
-    def __init__(self, provider: trace.TracerProvider) -> None:
+    def __init__(self, provider: trace.TracerProvider, queue: SpanQueue | None) -> None:
+        self._queue: Final = queue
+        self._resource: Final[Resource | None] = getattr(provider, "resource", None)
         self.tracer: Final = provider.get_tracer("qtforge.http")
-        self._tracer: Final[Any] = provider.get_tracer("qtforge.runs")
+        self._tracer: Final[Any] = provider.get_tracer(_RUNS)
         self._ids: Final = _GivenIds()
         self._lock: Final = threading.Lock()  # hosts in several threads share a provider
         if hasattr(self._tracer, "id_generator"):
@@ -102,6 +113,9 @@ class SpanMaker:
 
     def make(self, parts: SpanParts) -> None:
         """Make a span and end it."""
+        if self._queue is not None:
+            self._queue.on_end(_ended(parts, self._resource))
+            return
         trace_id = int(parts.trace_id, 16)
         within = Context()
         if parts.parent:
@@ -147,10 +161,43 @@ def links_of(traceparents: Iterable[str]) -> list[Link]:
     return found
 
 
-def _fail(span: trace.Span, error: ErrorInfo, at_ns: int) -> None:
-    span.set_attribute("error.type", error.code)
+def _ended(parts: SpanParts, resource: Resource | None) -> ReadableSpan:
+    """Return a span that has ended."""
+    trace_id, error = int(parts.trace_id, 16), parts.error
+    state = TraceState.from_header([parts.state]) if parts.state else None
+    parent = None
+    if parts.parent:
+        parent = SpanContext(trace_id, int(parts.parent, 16), True, _SAMPLED, state)
+    events = [Event(name, attributes, at_ns) for name, attributes, at_ns in parts.events]
+    attributes, status = parts.attributes, _UNSET
+    if error is not None:
+        attributes = {**attributes, "error.type": error.code}
+        events.append(Event("exception", _exception(error), parts.ended_ns))
+        status = Status(StatusCode.ERROR, error.code)
+    return ReadableSpan(
+        parts.name,
+        SpanContext(trace_id, int(parts.span_id, 16), False, _SAMPLED, state),
+        parent,
+        resource,
+        attributes,
+        events,
+        links_of(parts.links) if parts.links else (),
+        parts.kind,
+        status=status,
+        start_time=parts.started_ns,
+        end_time=max(parts.started_ns, parts.ended_ns),
+        instrumentation_scope=_SCOPE,
+    )
+
+
+def _exception(error: ErrorInfo) -> dict[str, str]:
     said = {"exception.type": error.code, "exception.message": error.message}
     if error.traceback:
         said["exception.stacktrace"] = error.traceback
-    span.add_event("exception", said, at_ns)
+    return said
+
+
+def _fail(span: trace.Span, error: ErrorInfo, at_ns: int) -> None:
+    span.set_attribute("error.type", error.code)
+    span.add_event("exception", _exception(error), at_ns)
     span.set_status(Status(StatusCode.ERROR, error.code))

@@ -59,7 +59,7 @@ class Telemetry:
         environ: Mapping[str, str],
     ) -> None:
         self.provider: Final = provider
-        self._maker: Final = SpanMaker(provider)
+        self._maker: Final = SpanMaker(provider, queue)
         self._settings: Final = settings
         self._queue: Final = queue
         sampler = getattr(provider, "sampler", DEFAULT_ON)

@@ -60,6 +60,12 @@ class _Figures(Collector):
         streams = GaugeMetricFamily("qtforge_event_streams", "Connected clients of live events.")
         streams.add_metric([], len(self._service.streams))
         yield streams
+        if self._service.host.telemetry is not None:
+            dropped = CounterMetricFamily(
+                "qtforge_telemetry_spans_dropped", "Spans that could not be delivered."
+            )
+            dropped.add_metric([], self._service.host.telemetry.dropped)
+            yield dropped
 
     def _runs(self) -> Iterator[Metric]:
         counts = self._service.counts
