@@ -22,7 +22,7 @@ def test_what_one_process_carries_is_current_in_the_other() -> None:
     assert carrier() == {}
     with tracer.start_as_current_span("one"):
         ids, carried = current_ids(), carrier()
-    assert carried["traceparent"] == f"00-{ids[0]}-{ids[1]}-01"
+    assert carried["traceparent"].startswith(f"00-{ids[0]}-{ids[1]}-0")
     with attached(carried):
         assert current_ids() == ids
     with attached({}):
