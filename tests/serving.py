@@ -71,10 +71,15 @@ async def waits(run, given):
     return {"came": event}
 
 
+@workflow("asks")
+async def asks(run, given):
+    return {"answer": await run.wait_event("user.answer", timeout=600)}
+
+
 class Example(Plugin):
     @hookimpl
     def qtforge_workflows(self):
-        return [STEPS, UNDONE, QUICK, waits]
+        return [STEPS, UNDONE, QUICK, waits, asks]
 
     async def start(self, context):
         self.bus = context.bus

@@ -12,7 +12,7 @@ from qtforge_host.runs.accepted_events import offers_of
 from qtforge_host.runs.state import RunState
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
 
-__all__ = ["PERSON", "list_inbox"]
+__all__ = ["PERSON", "is_a_persons", "list_inbox"]
 
 PERSON: Final = "user"
 """The first word of events that people send."""
@@ -75,7 +75,7 @@ async def _row(journal: Journal, workflow_of: WorkflowOf, summary: RunSummary) -
         machine=None,
     )
     if state.checkpoint is None:  # code in Python, which waits for events by their names
-        accepts = [each for each in summary.accepts if _is_a_persons(each)]
+        accepts = [each for each in summary.accepts if is_a_persons(each)]
         return replace(row, accepts=accepts)
     read = workflow_of(state)
     offers = offers_of(read, state.checkpoint) if read is not None else ()
@@ -84,10 +84,11 @@ async def _row(journal: Journal, workflow_of: WorkflowOf, summary: RunSummary) -
         since=state.label_since or summary.started_at,
         due=min(state.timers.values(), default=None),
         machine=machine_document(
-            state, [each for each in offers if _is_a_persons(each.accepted.event)]
+            state, [each for each in offers if is_a_persons(each.accepted.event)]
         ),
     )
 
 
-def _is_a_persons(event: str) -> bool:
+def is_a_persons(event: str) -> bool:
+    """Return whether an event is one that a person sends."""
     return event == PERSON or event.startswith(f"{PERSON}.")

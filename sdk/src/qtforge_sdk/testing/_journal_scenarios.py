@@ -25,7 +25,7 @@ __all__ = [
     "steps_of",
 ]
 
-_SCENARIO_TIMEOUT_S: Final = 30.0
+_SCENARIO_TIMEOUT_S: Final = 120.0  # against hanging alone
 NOW: Final = datetime.datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=datetime.UTC)
 
 MakeJournal = Callable[[], Journal]

@@ -56,7 +56,7 @@ MakeTransport = Callable[[str], Transport]
 LoseNode = Callable[[Transport], Awaitable[None]]
 """What the fixture ``lose_node`` gives."""
 
-_SCENARIO_TIMEOUT_S: Final = 60.0
+_SCENARIO_TIMEOUT_S: Final = 120.0
 _LOST_WITHIN_S: Final = 3.0
 _SLACK_S: Final = 7.0  # of a slow machine
 _ECHO: Final = NodeHandler(topic="text.echo", plugin="echo", version="1.2.0")

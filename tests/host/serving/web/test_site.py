@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 pytest.importorskip("jinja2", reason="the extra 'serve' is not installed")
 
+from tests.pages import HOSTILE, SAME, browser
 from tests.serving import Server, Serving
 
 from qtforge_host.serving.http.application import PAGES as ROOT
@@ -21,19 +21,6 @@ from qtforge_host.serving.web.pages import PAGES
 from qtforge_host.serving.web.static_files import FOLDER, StaticFiles
 
 EMPTY = {"reason": ""}  # a browser sends the fields that nobody has filled in, too
-SAME = {"Sec-Fetch-Site": "same-origin"}
-HOSTILE = "<script>alert(1)</script>\"'&<b>"
-
-
-@contextlib.contextmanager
-def browser(server: Server, token: str | None = None) -> Iterator[httpx2.Client]:
-    """Give a client without scripts that has logged in."""
-    with httpx2.Client(
-        base_url=server.url, headers=SAME, timeout=60.0, follow_redirects=True
-    ) as client:
-        done = client.post(f"{ROOT}/login", data={"token": token or server.token})
-        assert done.status_code == 200, done.text
-        yield client
 
 
 @pytest.fixture(scope="module")

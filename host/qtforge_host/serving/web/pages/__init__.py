@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtforge_host.serving.web.pages import run, runs
+from qtforge_host.serving.web.pages import inbox, run, runs
 from qtforge_host.serving.web.visit import Page
 
 __all__ = ["PAGES"]
 
-PAGES: Final[tuple[Page, ...]] = (*runs.PAGES, *run.PAGES)
+PAGES: Final[tuple[Page, ...]] = (*runs.PAGES, *run.PAGES, *inbox.PAGES)
 """Every page beneath ``/ui``; the first whose path fits answers."""
