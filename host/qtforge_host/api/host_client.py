@@ -219,7 +219,7 @@ class HostClient:
 
         Raises:
             NotFoundError: Nobody handles one of the topics, or there is no such kind.
-            ScaffoldError: The name can't be used or is taken, or the kind has no template.
+            ScaffoldError: The name can't be used or is taken, or there is no such kind.
             SchemaFileError: The kind's schema can't be written beside it.
         """
         from qtforge_host.scaffold.workflow import KINDS, write_workflow  # only for this
@@ -236,7 +236,8 @@ class HostClient:
             signatures = host.bus.signatures(topic)
             messages[topic] = signatures[0].message_type if signatures else None
         folder = self._parts.settings.config_path.parent / "workflows"
-        schema = await self.workflow_schema(kind) if kind in KINDS else {}
+        is_known = kind in KINDS or kind in host.catalog.definition_types
+        schema = await self.workflow_schema(kind) if is_known else {}
         path = write_workflow(name, kind, messages, folder, list(host.catalog.names()), schema)
         return WorkflowCreated(name=name, kind=kind, file=str(path))
 

@@ -77,7 +77,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
 @workflows.command()
 @click.argument("name")
 @click.option("--kind", default="sequential", show_default=True, metavar="KIND",
-              help="sequential, graph, conditional, parallel or reactive.")  # fmt: skip
+              help="sequential, graph, conditional, parallel, reactive or a plugin's.")  # fmt: skip
 @click.option("--operation", "operations", multiple=True, metavar="TOPIC",
               help="A stage that asks this topic; may be repeated.")  # fmt: skip
 @json_option

@@ -18,7 +18,7 @@ from qtforge_sdk.validation import alternatives, did_you_mean, is_table_type, ta
 __all__ = ["KINDS", "write_workflow"]
 
 KINDS: Final = ("sequential", "graph", "conditional", "parallel", "reactive")
-"""The kinds of which a definition can be written."""
+"""The kinds that have a template; of another, the keys that its schema requires are written."""
 
 _NAME: Final = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*(?!\n)\Z")
 _TYPES: Final = {
@@ -32,6 +32,9 @@ _RULED_INPUTS: Final = {  # what the rules of the template look at, and pass on
     "importance": '{ type = "integer", default = 0 }',
 }
 _COMMENT_AT: Final = 40
+_EMPTY: Final = {  # to begin with, by the type in a JSON Schema
+    "array": "[]", "boolean": "false", "integer": "0", "number": "0.0", "object": "{}",
+}  # fmt: skip
 
 
 def write_workflow(
@@ -46,14 +49,15 @@ def write_workflow(
 
     Args:
         name: The workflow's name, and the file's.
-        kind: One of `KINDS`.
+        kind: One of `KINDS`, or another with a schema.
         messages: The type of each topic's message, None where it has none; a stage for each.
         folder: The folder of definitions.
         taken: The workflows that are there.
-        schema: The kind's JSON Schema, which the definition names for editors.
+        schema: The kind's JSON Schema, which the definition names for editors; {} where there is
+            no such kind.
 
     Raises:
-        ScaffoldError: The name can't be used or is taken, the kind has no template, the topics do
+        ScaffoldError: The name can't be used or is taken, there is no such kind, the topics do
             not go with the kind, or the file can't be written.
         SchemaFileError: The schema can't be written.
     """
@@ -62,7 +66,7 @@ def write_workflow(
         why = "a name has lower-case words, of letters and digits, joined by - _ or ."
         raise ScaffoldError(f"'{name}' is not a workflow's name", why,
                             f"such as '{near or 'my-workflow'}'")  # fmt: skip
-    if kind not in KINDS:
+    if kind not in KINDS and not schema:
         fix = did_you_mean(kind, KINDS)
         raise ScaffoldError(f"there is no template for the kind '{kind}'", "", fix)
     if kind in _OF_STAGES and not messages:
@@ -80,12 +84,32 @@ def write_workflow(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         refresh_schema(kind_schema_path(folder, kind), schema)
-        text = f"{kind_header(kind)}\n{_text(name, kind, messages)}"
+        text = _text(name, kind, messages) if kind in KINDS else _required(name, kind, schema)
+        text = f"{kind_header(kind)}\n{text}"
         write_atomically(path, text.encode())
     except OSError as error:
         why = error.strerror or str(error)
         raise ScaffoldError(f"{path} can't be written", why, "choose another --config") from error
     return path
+
+
+def _required(name: str, kind: str, schema: Mapping[str, Any]) -> str:
+    """Return a definition with an empty value for each key that a kind of a plugin's requires."""
+    lines = [
+        f"# Fill it in, and check it: qtforge-host workflows validate {name}",
+        f'name = "{name}"',
+        f'kind = "{kind}"',
+    ]
+    properties = schema.get("properties", {})
+    for key in schema.get("required", ()):
+        if key not in ("name", "kind"):
+            described = properties.get(key, {})
+            type_ = "object" if "$ref" in described else described.get("type", "")
+            value = _EMPTY.get(type_, '""')
+            said = " ".join(described.get("description", "").split())
+            line = f"{_key(key)} = {value}"
+            lines.append(f"{line:<{_COMMENT_AT}}  # {said}" if said else line)
+    return "\n".join(lines) + "\n"
 
 
 def _text(name: str, kind: str, messages: Mapping[str, Any]) -> str:

@@ -6,10 +6,12 @@ import json
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.host.cli.conftest import Cli, cli, environment, home
 
-from qtforge_host.scaffold.workflow import KINDS
+from qtforge_host.scaffold.workflow import KINDS, write_workflow
+from qtforge_host.toml_schema import toml_schema
 
 __all__ = ["cli", "environment", "home"]
 
@@ -64,3 +66,39 @@ def test_what_can_not_be_written_is_refused(
     assert said.code == code
     assert says in said.err
     assert not (config.parent / "workflows").exists()
+
+
+class Room(msgspec.Struct):
+    name: str
+
+
+class Maze(msgspec.Struct):
+    """A definition of a kind of a plugin's own.
+
+    Attributes:
+        entry: Where it begins; a room
+            like the others.
+        rooms: All of them.
+    """
+
+    name: str
+    kind: str
+    entry: Room
+    rooms: list[Room]
+    doors: int
+    colour: str | int
+    is_dark: bool = False
+
+
+def test_a_definition_of_a_plugins_own_kind_has_its_schema_and_what_it_requires(
+    tmp_path: Path,
+) -> None:
+    schema = toml_schema(Maze, title="A maze", kind="maze")
+    file = write_workflow("mine", "maze", {}, tmp_path, (), schema)
+    text = file.read_text()
+    assert tomllib.loads(text) == {
+        "name": "mine", "kind": "maze", "entry": {}, "rooms": [], "doors": 0, "colour": "",
+    }  # fmt: skip
+    assert text.startswith("#:schema ./.schemas/maze.json\n")
+    assert json.loads((tmp_path / ".schemas/maze.json").read_text()) == schema
+    assert "# Where it begins; a room like the others." in text
