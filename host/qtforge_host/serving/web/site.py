@@ -211,10 +211,15 @@ class Site:
         async def make() -> Fragment:
             person = self._sessions.person(cookie)
             if person is None or not person.may(page.scope):
-                notice = {"notice": _LOGIN_OVER}
-                html = self._renderer.render("_notice.html", notice)
-                return Fragment(html=f'<div id="notices">{html}</div>', is_last=True)
-            view = await show(self._visit(request, person, names, []))
+                return self._last(_LOGIN_OVER)
+            try:
+                view = await show(self._visit(request, person, names, []))
+            except QtForgeError as error:
+                if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+                # Such as a run that was deleted: nothing follows, however often it is asked.
+                facts = error_document(error).error
+                return self._last(Notice(text=_sentence(facts.message), tone="bad"))
             if not isinstance(view, View) or not view.fragment:
                 raise RefusedError(404, "http.not_found", "this page does not change")
             count = {"inbox_count": await self._inbox_count()}
@@ -229,6 +234,11 @@ class Site:
             return _Once(make, self._html)
         seen = request.headers.get(LAST_ID.lower(), "") or request.query_params.get("seen", "")
         return EventStream(PageStream(self._listening(), make, seen), encoded)
+
+    def _last(self, notice: Notice) -> Fragment:
+        html = self._renderer.render("_notice.html", {"notice": notice})
+        whole = f'<div id="notices" aria-live="polite">{html}</div>'
+        return Fragment(html=whole, is_last=True)
 
     def _listening(self) -> Changes:
         service = self._service()

@@ -283,3 +283,70 @@ def test_the_pages_are_imported_when_somebody_looks(module_server: Server) -> No
     code = "import sys, qtforge_host.serving.process as p; print('jinja2' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def events(answer: httpx2.Response) -> Iterator[str]:
+    """Give each event of a stream, without what only shows that it is alive."""
+    event: list[str] = []
+    for line in answer.iter_lines():
+        if line:
+            event += [] if line.startswith(":") else [line]
+        elif any(not each.startswith("id:") for each in event):
+            yield "\n".join(event)
+            event = []
+        else:
+            event = []
+
+
+def test_a_stream_begins_at_what_the_page_shows_and_tells_what_changes(
+    anna: httpx2.Client, module_server: Server
+) -> None:
+    run = waiting(module_server)
+    page = anna.get(f"{ROOT}/runs/{run}?tab=history").text
+    found = re.search(r'data-live="([^"]*)"', page)
+    assert found is not None
+    with anna.stream("GET", found[1].replace("&amp;", "&")) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        each = events(answer)
+        assert "#run" not in next(each)  # only the number of what waits, which no page has yet
+        module_server.post(f"/v1/runs/{run}/pause", {})
+        told = next(each)
+    assert 'hx-target="#run"' in told
+    assert "paused" in told
+    id_ = re.search(r"^id: (.*)$", told, re.MULTILINE)
+    assert id_ is not None
+    # A browser that connects again is told nothing that it has seen already.
+    headers = {"Last-Event-ID": id_[1]}
+    with anna.stream("GET", found[1].replace("&amp;", "&"), headers=headers) as answer:
+        assert "#run" not in next(events(answer))
+
+
+def test_a_stream_catches_up_with_what_happened_before_it_was_opened(
+    anna: httpx2.Client, module_server: Server
+) -> None:
+    run = waiting(module_server)
+    with anna.stream("GET", f"{ROOT}/live/runs/{run}?seen=earlier") as answer:
+        assert 'hx-target="#run"' in next(events(answer))
+    once = anna.get(f"{ROOT}/live/runs/{run}?seen=earlier&once=1")
+    assert once.text.startswith('<hx-partial hx-target="#run"')
+
+
+def test_a_stream_without_a_login_says_so_and_ends(module_server: Server) -> None:
+    with httpx2.stream("GET", f"{module_server.url}{ROOT}/live/runs", timeout=60.0) as answer:
+        told = list(events(answer))
+    assert "Your login is over." in told[0]
+    assert "event: end" in told[1]
+    assert len(told) == 2
+
+
+def test_a_stream_of_a_run_that_is_gone_says_so_and_ends(anna: httpx2.Client) -> None:
+    with anna.stream("GET", f"{ROOT}/live/runs/gone") as answer:
+        told = list(events(answer))
+    assert "gone" in told[0]
+    assert "event: end" in told[1]
+    assert len(told) == 2
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/login", "/runs/x/cancel"])
+def test_only_pages_have_streams(path: str, anna: httpx2.Client) -> None:
+    assert anna.get(f"{ROOT}/live{path}").status_code in (404, 405)
