@@ -40,7 +40,9 @@ _IN_NEWEST: Final = """WITH newest AS MATERIALIZED ({newest} LIMIT %s)
     WHERE terms @@ %s::text::tsquery AND {condition} ORDER BY key {direction} LIMIT %s"""
 _IN_OTHERS: Final = """SELECT key FROM {{s}}.searched JOIN {{s}}.runs ON key = run
     WHERE run {sign} %s AND terms @@ %s::text::tsquery AND {condition}
-    ORDER BY run {direction} LIMIT %s"""
+    ORDER BY {order} {direction} LIMIT %s"""
+# How many runs have a word differs too much for one plan for all.
+_PLAN_EACH: Final = "SET LOCAL plan_cache_mode = force_custom_plan"
 
 
 def list_runs(session: Session, query: RunQuery) -> tuple[RunSummary, ...]:
@@ -122,25 +124,40 @@ def _found(session: Session, query: RunQuery, condition: str, given: Sequence[An
     """Return the keys of the runs that a search finds, at most those of a page.
 
     A word may be in every run or in none. The newest runs are looked at one by one: frequent
-    words are found there. The server has statistics of the others.
+    words are found there. The others are found by the index of words.
     """
     terms = search_terms(query.search or "")
     if not terms or query.limit <= 0:
         return []
     wanted = " & ".join(f"'{term}':*" for term in terms)  # letters and digits only
+    name = search_terms(query.workflow or "")
+    if name:  # it is among the words of its runs
+        wanted += f" & '{max(name, key=len)}'"
     sign, edge = (">", -_MOST) if query.oldest_first else ("<", _MOST)
     direction = "ASC" if query.oldest_first else "DESC"
     if query.after is not None:
         edge = _place(session, query.after)[1]
     newest = _NEWEST.format(sign=sign, direction=direction)
-    ends = session.rows(f"{newest} OFFSET %s LIMIT 1", (edge, _LOOKED_AT - 1))
-    text = _IN_NEWEST.format(newest=newest, condition=condition, direction=direction)
-    found = [key for (key,) in session.rows(text, (edge, _LOOKED_AT, wanted, *given, query.limit))]
-    left = query.limit - len(found)
-    if ends and left > 0:
-        text = _IN_OTHERS.format(sign=sign, condition=condition, direction=direction)
-        found += [key for (key,) in session.rows(text, (ends[0][0], wanted, *given, left))]
-    return found
+    in_newest = _IN_NEWEST.format(newest=newest, condition=condition, direction=direction)
+    # In an order that no index has, so that the index of words is asked. Where something else than
+    # a workflow restricts the runs too, the server may know better.
+    only_words = msgspec.structs.replace(query, workflow=None, after=None, limit=0) == RunQuery(
+        search=query.search, oldest_first=query.oldest_first, limit=0
+    )
+    in_others = _IN_OTHERS.format(
+        sign=sign,
+        condition=condition,
+        order="run + 0" if only_words else "run",
+        direction=direction,
+    )
+    with session.transaction():
+        session.execute(_PLAN_EACH)
+        ends = session.rows(f"{newest} OFFSET %s LIMIT 1", (edge, _LOOKED_AT - 1))
+        rows = session.rows(in_newest, (edge, _LOOKED_AT, wanted, *given, query.limit))
+        left = query.limit - len(rows)
+        if ends and left > 0:
+            rows += session.rows(in_others, (ends[0][0], wanted, *given, left))
+    return [key for (key,) in rows]
 
 
 def _place(session: Session, run_id: str) -> tuple[int, int]:
