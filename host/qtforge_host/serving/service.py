@@ -72,6 +72,7 @@ class Service:
         self.counts = counts
         answering = Answering(name=options.node, grace_s=options.grace_s)
         self.host = Host(settings, marks, answering, scope="watching")
+        self.host.flush_s = min(self.host.flush_s, options.grace_s)
         self.client: RunClient
         self.durable: Durable
         self.streams: Streams
