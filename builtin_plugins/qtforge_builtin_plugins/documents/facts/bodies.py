@@ -15,8 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from qtforge_builtin_plugins.documents.facts.common_words import is_common
+from qtforge_builtin_plugins.documents.facts.given_names import is_given
 from qtforge_builtin_plugins.documents.facts.labels import fold
-from qtforge_builtin_plugins.documents.facts.people import is_given
 
 __all__ = ["NAME_WORD", "SMALL_WORD", "find_bodies", "find_shops", "is_body", "is_kind"]
 
@@ -186,7 +187,12 @@ def find_shops(text: str, end: int) -> Iterator[tuple[int, str]]:
             len(re.findall(rf"(?<!\w){re.escape(' '.join(words))}(?!\w)", text)) > least
             for words, least in ((owner, 1), (owner[::-1], 0), ([*owner[1:], owner[0]], 0))
         )
-        if is_person and not is_given(match["shop"].split()[0], "it"):
+        first = match["shop"].split()[0]
+        if (
+            is_person
+            and not is_given(first, "it")
+            and (is_kind(first, "it") or not is_common(first, "it"))
+        ):
             yield match.start(), match["name"]
 
 

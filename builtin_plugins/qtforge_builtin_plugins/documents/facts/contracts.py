@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Final
 
 from qtforge_builtin_plugins.documents.facts.bodies import NAME_WORD, SMALL_WORD
+from qtforge_builtin_plugins.documents.facts.common_words import is_common
 from qtforge_builtin_plugins.documents.facts.companies import (
     find_companies,
     has_form,
     without_form,
     without_partners,
 )
+from qtforge_builtin_plugins.documents.facts.given_names import is_given
 from qtforge_builtin_plugins.documents.facts.labels import (
     Hit,
     Labels,
@@ -51,11 +53,18 @@ from qtforge_builtin_plugins.documents.facts.people import (
     Word,
     find_people,
     generation,
-    is_given,
+    has_article,
     split_words,
 )
 from qtforge_builtin_plugins.documents.facts.sides import COLUMN, LINE, Named, choose_parties
-from qtforge_builtin_plugins.documents.facts.things import is_thing, is_thing_word
+from qtforge_builtin_plugins.documents.facts.things import (
+    follows_thing_word,
+    is_famous,
+    is_honorific,
+    is_thing,
+    is_thing_compound,
+    is_thing_word,
+)
 
 __all__ = ["LANGUAGES", "Contract", "Named", "is_organisation", "load_words"]
 
@@ -132,6 +141,7 @@ _DETERMINED: Final = re.compile(
     r"(?<!\w)(?:die|den|der|dem|ihre|ihren|the|its|la|le|sa|son|il|el|su|de|het|haar|zijn)[ \n]$"
 )
 _FORM_BEHIND: Final = re.compile(r", [A-Z.]{2,8} (?:au|à) capital")
+_NORDIC_FORMS: Final = (" AB", " AS")  # which are also letters of parts and lots
 _SECOND_FORM: Final = re.compile(r" (?:plc|PLC|Ltd|LTD|LLC|LLP|Inc)(?!\w)\.?")
 _LEAST_BETWEEN: Final = 4  # letters; shorter ones are articles, too
 _GENDER: Final = re.compile(
@@ -280,14 +290,17 @@ class Contract:
             [
                 *self._companies(),
                 *self._bodies(),
-                *self._after_words(),
                 *self._after_titles(),
-                *self._beside_posts(),
                 *self._people,
                 *self._surnames(),
                 *self._of_addresses(),
                 *self._born(),
                 *find_in_fields(self),
+                *(
+                    named
+                    for named in (*self._after_words(), *self._beside_posts())
+                    if not self._has_common_word(named)
+                ),
                 *(
                     named
                     for named in guessed
@@ -472,6 +485,8 @@ class Contract:
             is_company = has_form(name) or is_described
             if not is_company or not without_form(name) or self._is_role(name):
                 continue
+            if name[-3:] in _NORDIC_FORMS and is_common(name[:-3], self.language):
+                continue  # Section AB
             before = next((hit for hit in self._hits_before(cut)), None)
             named_by = before is not None and {"party", "role", "represents"} & set(before.kinds)
             if cut < max(end, 600) or named_by:
@@ -1092,23 +1107,51 @@ class Contract:
             is_town or _BEFORE_TOWN.search(before) is not None or fold(named.name) in self.places
         )
 
+    def _has_title(self, start: int) -> bool:
+        """Return whether a form of address such as ``Mr`` is directly before a position."""
+        return any("title" in hit.kinds for hit in self._hits_before(start))
+
     def _is_thing(self, name: str, start: int) -> bool:
         """Return whether a name is one of a thing that is named like a person."""
         first, *others = name.split()
         end = start + len(name)
-        if start - 1 in self.titles or " ".join(self.text[start:end].split()) != name:
+        if " ".join(self.text[start:end].split()) != name:
             return False
-        if others and is_thing_word(first, self.language):
+        is_named = is_thing(self.text, start, end, self.language)
+        if is_given(first, self.language) and is_famous(name) and not self._has_title(start):
+            return True
+        if start - 1 in self.titles:
+            return is_named and is_honorific(self.text, start, self.language)  # the opera Don Doe
+        if any(is_thing_compound(word, self.language) for word in name.split()):
+            return True
+        if others and is_thing_word(first, self.language) and not is_given(first, self.language):
             return True  # Marke Haro
-        return is_given(first, self.language) and is_thing(self.text, start, end, self.language)
+        if is_given(first, self.language):
+            return is_named or has_article(self.text, start, self.language)
+        return follows_thing_word(self.text, start, self.language)
+
+    def _has_common_word(self, named: Named) -> bool:
+        """Return whether a name without a usual given name has a word of contracts."""
+        words = [word.text for word in split_words(named.name)]
+        return (
+            not has_form(named.name)
+            and not any(is_given(word, self.language) for word in words)
+            and any(is_common(word, self.language) for word in words)
+        )
 
     def _is_plausible(self, name: str) -> bool:
         """Return whether words are a person's name, and not words at a sentence's beginning."""
         if has_form(name) or _ORGANISATION.match(name):
             return True
         words = [word.text for word in split_words(name) if fold(word.text) not in PARTICLES]
+        common = [is_common(word, self.language) for word in words]
         if any(is_given(word, self.language) and len(word) > 2 for word in words):
-            return True
+            return not all(
+                other or is_given(word, self.language)
+                for word, other in zip(words, common, strict=True)
+            ) or not any(common)
+        if any(common):
+            return False  # Interest Period, Regolamento Interno
         is_upper = [word.isupper() and len(word) > 1 for word in words]
         return not any(word.lower() in self.lower_words and len(word) > 1 for word in words) and (
             all(is_upper) or not any(is_upper)
@@ -1130,7 +1173,10 @@ class Contract:
             self.lower_words,
             self.titles,
         ):
-            if is_thing(self.text, start, start + len(name), self.language):
+            is_titled = self._has_title(start)
+            if is_thing(self.text, start, start + len(name), self.language) or (
+                is_famous(name) and not is_titled
+            ):
                 continue
             quoted = self.text[max(0, start - 1) : start] in _OPEN_QUOTES
             if not (

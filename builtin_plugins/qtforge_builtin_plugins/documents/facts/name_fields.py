@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from qtforge_builtin_plugins.documents.facts.companies import has_form
+from qtforge_builtin_plugins.documents.facts.given_names import is_given
 from qtforge_builtin_plugins.documents.facts.own_roles import Words
-from qtforge_builtin_plugins.documents.facts.people import PERSON_SMALL, PERSON_WORD, is_given
+from qtforge_builtin_plugins.documents.facts.people import PERSON_SMALL, PERSON_WORD
 from qtforge_builtin_plugins.documents.facts.sides import Named
 
 __all__ = ["find_in_fields"]

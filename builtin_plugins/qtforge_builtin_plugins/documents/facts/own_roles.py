@@ -9,8 +9,9 @@ from typing import Final, Protocol
 
 from qtforge_builtin_plugins.documents.facts.bodies import find_bodies
 from qtforge_builtin_plugins.documents.facts.companies import find_companies
+from qtforge_builtin_plugins.documents.facts.given_names import is_given
 from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
-from qtforge_builtin_plugins.documents.facts.people import CAPITAL, is_given, split_words
+from qtforge_builtin_plugins.documents.facts.people import CAPITAL, split_words
 
 __all__ = ["CLAUSE_CHARACTERS", "Words", "find_own_roles"]
 

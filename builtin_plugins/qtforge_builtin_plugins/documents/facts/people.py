@@ -9,15 +9,15 @@ Russian names have a patronymic or initials as well, and all of their words are 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import Final
 
+from qtforge_builtin_plugins.documents.facts.common_words import is_common
+from qtforge_builtin_plugins.documents.facts.given_names import is_given, stem
 from qtforge_builtin_plugins.documents.facts.labels import fold
-from qtforge_builtin_plugins.documents.facts.things import is_thing
+from qtforge_builtin_plugins.documents.facts.things import is_thing, is_thing_compound
 
 __all__ = [
     "CAPITAL",
@@ -28,7 +28,7 @@ __all__ = [
     "Word",
     "find_people",
     "generation",
-    "is_given",
+    "has_article",
     "split_words",
 ]
 
@@ -45,7 +45,6 @@ PERSON_SMALL: Final = (
 )
 """The pattern of a small word between them, such as ``van``."""
 
-_DATA: Final = Path(__file__).with_name("given_names.toml")
 _WORD: Final = re.compile(r"(?<!\w)[^\W\d_]+(?:['’-][^\W\d_]+)*(?!\w)")
 # Between the words of a name: a space, one line break, and a full stop after an initial.
 _GAP: Final = re.compile(r"[ \u00a0]{1,2}(?:[dDlL]?['’]|‘)?|[ ]?\n[ ]{0,4}")
@@ -65,12 +64,9 @@ _PATRONYMIC: Final = re.compile(
     r"[А-ЯЁ][а-яё]+(?:[ое]вич|ьич|[ое]вн|ичн|инич)(?:|а|у|ем|е|ы|ой|ою)"
     r"|(?:Ильи|Кузьми|Луки|Фоми)ч(?:|а|у|ом|е)"
 )
+_RUSSIAN_PLURAL: Final = re.compile(r"(?:ие|ые)$")
 _CYRILLIC: Final = re.compile(r"[а-яё]", re.IGNORECASE)
-_ENDINGS: Final = (
-    "ого", "его", "ому", "ему", "ыми", "ими", "ая", "яя", "ой", "ей", "ою", "ею", "ую", "юю", "ый",
-    "ий", "ым", "им", "ом", "ем", "ых", "их", "а", "я", "у", "ю", "е", "ы", "и", "о", "ь", "й",
-)  # fmt: skip
-_LEAST_STEM: Final = 2
+_LEAST_STEM: Final = 2  # letters
 _MOST_WORDS: Final = 7
 _MOST_SURNAMES: Final = 2  # before a given name
 _SIGNATURES: Final = 0.6  # the part of a contract before its signatures
@@ -78,15 +74,32 @@ _OPEN_QUOTES: Final = tuple('"“„«')
 _CLOSE_QUOTES: Final = tuple('"”“»')
 # Before the name of a saint, which is one of a place: Santa Cruz, San José.
 _SAINTS: Final = frozenset(
-    {"san", "santa", "santo", "sant", "saint", "sainte", "sankt", "sint", "sao"}
+    {"san", "santa", "santo", "sant", "saint", "sainte", "st", "sankt", "sint", "sao"}
 )
 _HOLIDAYS: Final = frozenset({"noel", "natale", "toussaint", "pascua", "pasqua", "navidad"})
 _TURKISH_SUFFIX: Final = re.compile(r"(?<![cC])['’][a-zçğıöşü]+$")
 _SENTENCE: Final = re.compile(r"(?:^|[.!?:;\n\t•*\"“„«(–—-])[ \u00a0\n]*(?:\(?\w{1,3}[.)] ?)?$")
 _STREET_AFTER: Final = re.compile(r" (?:Street|Road|Lane|Avenue|Square|Bridge)(?!\w)")
 _PART_OF_COMPOUND: Final = re.compile(r"-[ \n](?:und|oder|bzw|en|of)\b")
-# A surname alone has no article before it: el Rey, im Sommer, the Marsh.
+# A name has no article before it, and no number: two Mercedes, das Ludwig Doe Haus.
 _ARTICLE_BEFORE: Final = {
+    "de": re.compile(
+        r"(?<!\w)(?:[Ii]m|[Aa]m|[Zz]um|[Ii]ns|[Aa]ns|[Dd]as|[Ee]ine?[mnrs]?|[Zz]wei|[Dd]rei|[Vv]ier)"
+        r"[ \n]$"
+    ),
+    "en": re.compile(r"(?<!\w)(?:[Tt]he|[Aa]n?|[Oo]ne|[Tt]wo|[Tt]hree|[Ff]our)[ \n]$"),
+    "es": re.compile(
+        r"(?<!\w)(?:[Ee]l|[Ll][ao]s|[Aa]l|[Dd]el|[Uu]n(?:[ao]s?)?|[Dd]os|[Tt]res)[ \n]$"
+    ),
+    "fr": re.compile(
+        r"(?<!\w)(?:[Ll]es?|[Aa]ux?|[Dd]es|[Dd]u|[Uu]ne?|[Dd]eux|[Tt]rois|[Cc]et(?:te)?)[ \n]$"
+    ),
+    "it": re.compile(r"(?<!\w)(?:[Uu]n[ao]?|[Dd]ue|[Tt]re|[Nn]el(?:lo)?|[Ss]ul)[ \n]$"),
+    "nl": re.compile(r"(?<!\w)(?:[Dd]e|[Hh]et|[Ee]en|[Tt]wee|[Dd]rie)[ \n]$"),
+    "tr": re.compile(r"(?<!\w)(?:[Bb]ir|[İi]ki|[Üü]ç|[Aa]det)[ \n]$"),
+}
+# A surname alone has no article before it: el Rey, im Sommer, the Marsh.
+_ARTICLE_BEFORE_SURNAME: Final = {
     "de": re.compile(r"(?<!\w)(?:[Ii]m|[Aa]m|[Zz]um|[Ii]ns|[Aa]ns)[ \n]$"),
     "en": re.compile(r"(?<!\w)(?:[Tt]he|[Aa]n?)[ \n]$"),
     "es": re.compile(r"(?<!\w)(?:[Ee]l|[Ll]os|[Aa]l|[Dd]el|[Uu]na?)[ \n]$"),
@@ -118,48 +131,20 @@ class Word:
 _ELISIONS: Final = ("d'", "d’", "l'", "l’")
 
 
-@cache
-def _given_names(language: str | None) -> frozenset[str]:
-    """Return the folded given names that are read in a language; long ones of all languages."""
-    data: dict[str, str] = tomllib.loads(_DATA.read_text("utf-8"))
-    found: set[str] = set()
-    for name, text in data.items():
-        words = fold(text).split()
-        found.update(word for word in words if name == language or len(word) > 3)
-    return frozenset(found | {stem(name) for name in found if _CYRILLIC.search(name)})
-
-
-def stem(word: str) -> str:
-    """Return a folded Russian word without its ending, and without a vowel that comes and goes.
-
-    >>> stem("кравцом") == stem("кравец"), stem("климову") == stem("климова")
-    (True, True)
-    """
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= _LEAST_STEM:
-            word = word[: -len(ending)]
-            break
-    if word.endswith("ец") and len(word) > 4:
-        word = word[:-2] + "ц"
-    elif word.endswith("ок") and len(word) > 4:
-        word = word[:-2] + "к"
-    return "павл" if word == "павел" else word
-
-
 def _key(word: str) -> str:
     """Return the form of a word by which its spellings and cases are compared."""
     folded = fold(word)
     return stem(folded) if _CYRILLIC.search(folded) else folded
 
 
-def is_given(word: str, language: str | None) -> bool:
-    """Return whether a word is a given name, also one of several with hyphens."""
-    known = _given_names(language)
-    folded = fold(word).replace("’", "'")
-    first = re.split(r"[-']", folded)[0]
-    return folded in known or (len(first) > 2 and first in known and "-" in folded) or (
-        bool(_CYRILLIC.search(folded)) and stem(folded) in known
-    )  # fmt: skip
+def has_article(text: str, start: int, language: str | None) -> bool:
+    """Return whether an article or a number is before a position, which people do not have.
+
+    >>> has_article("das Ludwig Erhard Haus", 4, "de"), has_article("bei Ludwig Erhard", 4, "de")
+    (True, False)
+    """
+    before = _ARTICLE_BEFORE.get(language or "")
+    return before is not None and before.search(text[max(0, start - 8) : start]) is not None
 
 
 def generation(text: str, end: int) -> str:
@@ -246,13 +231,15 @@ class _Finder:
                 and not self._is_other(word)
                 and self._is_no_common_word(index)
                 and not self._has_patronymic(index)
-                and not self._has_article(index)
-                and not self._is_saint(index)
+                and not is_thing_compound(word.text, self._language)
                 and not self._is_holiday(index)
                 and not self._is_in_capitals(index)
                 and not (word.text.isupper() and word.end <= self._title_end)
             ):
                 end = self._end(index)
+                if self._is_of_thing(index):
+                    index = end  # the rest of it is no name either: das Ludwig Erhard Haus
+                    continue
                 start = index
                 if end == index + 1:
                     start = self._surname_before(index)
@@ -260,13 +247,10 @@ class _Finder:
                     yield self._slice(start, end)
             index = max(end, index + 1)
 
-    def _has_article(self, index: int) -> bool:
-        """Return whether an article makes a given name a common word: the Marine Board."""
-        before = _ARTICLE_BEFORE.get(self._language or "")
+    def _is_of_thing(self, index: int) -> bool:
+        """Return whether a given name is in the name of a thing: the Marine Board, Santa Cruz."""
         start = self._words[index].start
-        return (
-            before is not None and before.search(self._text[max(0, start - 8) : start]) is not None
-        )
+        return has_article(self._text, start, self._language) or self._is_saint(index)
 
     def _is_saint(self, index: int) -> bool:
         """Return whether a given name is the one of a saint, and so of a place: Santa Cruz."""
@@ -275,7 +259,14 @@ class _Finder:
             before is not None
             and before.is_capital
             and fold(before.text) in _SAINTS
-            and self._gap(index) in (" ", "-")
+            and self._gap(index) in (" ", "-", ". ")
+            # Archibald St. John Doe
+            and not (
+                fold(before.text) == "st"
+                and index > 1
+                and self._words[index - 2].is_capital
+                and self._gap(index - 1) == " "
+            )
         )
 
     def _is_holiday(self, index: int) -> bool:
@@ -366,6 +357,8 @@ class _Finder:
                 is_upper != word.text.isupper() and len(word.text) > 1 and is_upper
             ):
                 break
+            if is_thing_compound(word.text, self._language):
+                return start + 1  # Robert Koch-Institut
             given = is_given(word.text, self._language)
             if self._is_initial(index):
                 if surnames:
@@ -373,6 +366,10 @@ class _Finder:
             elif given and surnames and self._begins_another(index):
                 break
             elif not given and folded not in PARTICLES:
+                if is_common(word.text, self._language) and (
+                    self._words[start].start - 1 not in self._titles
+                ):
+                    break  # Max Load, and not Mr Max Load
                 surnames += 1
                 if surnames > 1 and word.text.lower() in self._lower:
                     break
@@ -425,6 +422,8 @@ class _Finder:
             word = self._words[index]
             if not self._follows(index) or not self._is_name(index - 1):
                 continue
+            if _RUSSIAN_PLURAL.search(self._words[index - 1].text):
+                continue  # Великие Луки
             if _PATRONYMIC.fullmatch(word.text) and not _is_surname(word.text):
                 start, end = index - 1, index + 1
                 if start and self._follows(start) and self._is_name(start - 1):
@@ -742,7 +741,7 @@ class Forms:
             around = [words[index] for index in near if not (is_own and keys[index])]
             if sum(len(each.text) > 1 and each.text.isupper() for each in around) > 0:
                 return False
-        before = _ARTICLE_BEFORE.get(self.language or "")
+        before = _ARTICLE_BEFORE_SURNAME.get(self.language or "")
         if before is not None and before.search(
             text, max(0, words[start].start - 8), words[start].start
         ):

@@ -24,10 +24,15 @@ from qtforge_builtin_plugins.documents.facts.bodies import (
     find_bodies,
     is_kind,
 )
+from qtforge_builtin_plugins.documents.facts.common_words import is_common
 from qtforge_builtin_plugins.documents.facts.companies import has_form, without_form
+from qtforge_builtin_plugins.documents.facts.given_names import is_given
 from qtforge_builtin_plugins.documents.facts.labels import Hit, fold
-from qtforge_builtin_plugins.documents.facts.people import is_given
-from qtforge_builtin_plugins.documents.facts.things import is_thing
+from qtforge_builtin_plugins.documents.facts.things import (
+    is_thing,
+    is_thing_compound,
+    is_thing_word,
+)
 
 __all__ = ["COLUMN", "LINE", "Named", "Reading", "choose_parties"]
 
@@ -57,6 +62,7 @@ _ENUMERATION: Final = re.compile(
     r"(?: ?\([^()\n]{2,40}\))?(?:,|,?[ \n](?:and|und|et|y|e|en|и|ve))[ \n]"
     r"(?:[^\W\d_]{1,8}\.? ){0,2}"
 )
+_SMALL: Final = re.compile(SMALL_WORD)
 _SHORT: Final = 4  # words of a role
 # Between the beginning of a slot and its name: marks, and the words that describe a party.
 _LEAD: Final = re.compile(
@@ -335,10 +341,25 @@ def candidates(reading: Reading, names: Sequence[Named], first_section: int) -> 
                 slot == "naming" and _has_heading(reading, at)
             )
             kind = "body" if is_valued else "phrase"
-            if is_given(phrase.split()[0], reading.language):
+            words = [
+                word
+                for word in phrase.split()
+                if word[:1].isupper() and not _SMALL.fullmatch(f"{word.lower()} ")
+            ]
+            first, *others = words or [""]
+            if is_given(first, reading.language):
+                if others and all(is_common(word, reading.language) for word in others):
+                    continue
+                if is_thing_compound(first, reading.language):
+                    continue
                 if is_thing(text, start, start + len(phrase), reading.language):
                     continue
                 kind = "person"
+            elif kind == "phrase" and (
+                all(is_common(word, reading.language) for word in words)
+                or (others and is_thing_word(first, reading.language))
+            ):
+                continue  # Core Team, Mount Pleasant
             _add(reading, found, covered, start, phrase, kind)
     found.sort(key=lambda each: each.start)
     _see(reading, found, slots, head, first_section)

@@ -18,6 +18,17 @@ from qtforge_builtin_plugins.pipelines.legal.spans import Span
 __all__ = ["find_identity_numbers"]
 
 _REACH: Final = 60
+# Before the number of an article, a drawing or an order, whatever its form; an identity number
+# without a label of its own has no sign for a number before it either.
+_ITEM: Final = re.compile(
+    r"(?<!\w)(?:part|article|artikel|art|item|ref|réf|reference|référence|referencia|sku|style|stil|stijl|estilo|catalog(?:ue)?|catálogo|katalog|model"
+    r"|modell|modèle|modelo|modello|serial|drawing|zeichnung|plan|plano|disegno|tekening|order"
+    r"|bestellung|commande|pedido|ordine|lot|charge|batch|ticket|project|projekt|codice|código|code"
+    r"|артикул|заказ|код|партия|чертёж|sipariş|parça)"
+    r"(?:[-. ]?(?:no|nr|number|nummer|numéro|número|numero|n[°º])\.?)?[ :#]{1,3}$"
+    r"|(?<!\w)(?:no|nr|n[.°º]{1,3}|n\.? ?[°º]|№|#)\.?[ ]?$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +119,8 @@ def find_identity_numbers(text: str) -> Iterator[Span]:
         for match in form.finditer(text):
             valid = _holds(number.check, match.group())
             before = text[max(0, match.start() - _REACH) : match.start()]
-            if (number.distinct and valid is not False) or label.search(before):
+            is_distinct = number.distinct and valid is not False and not _ITEM.search(before)
+            if is_distinct or label.search(before):
                 yield Span(
                     start=match.start(),
                     end=match.end(),

@@ -12,6 +12,7 @@ from qtforge_builtin_plugins.documents.facts import bodies, contracts, parties
 from qtforge_builtin_plugins.documents.facts import people as people_in
 from qtforge_builtin_plugins.documents.facts.companies import has_form, without_form
 from qtforge_builtin_plugins.documents.facts.contract_numbers import find_numbers
+from qtforge_builtin_plugins.documents.facts.given_names import is_given
 from qtforge_builtin_plugins.documents.facts.labels import fold
 from qtforge_builtin_plugins.pipelines.legal.spans import Span
 
@@ -165,7 +166,7 @@ def _is_person(name: str, language: str | None) -> bool:
         and not bodies.is_body(name, language)
         and re.search(r"[\d&+«»\"“”„]", name) is None
         and (
-            any(people_in.is_given(word, language) for word in words)
+            any(is_given(word, language) for word in words)
             or all(word[:1].isupper() for word in words)
         )
     )

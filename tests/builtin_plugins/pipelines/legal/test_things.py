@@ -34,6 +34,29 @@ def redacted(text: str, language: str) -> str:
         ("tr", "İşçi, Makine Operatörü olarak çalışır."),
         ("en", "Signed for Kestrel Signed for the Customer"),
         ("tr", "Dersler Yunus Emre Lisesi ile Barış Manço Parkı içinde verilir."),
+        # The kind of a thing before several names, or behind one of them.
+        ("en", "The apples are of the cultivars Granny Smith, Pink Lady and James Grieve."),
+        ("fr", "Les personnages Peter Pan, Arsène Lupin et le Chat Botté sont concédés."),
+        ("nl", "Het Albert Schweitzer ziekenhuis wordt bediend."),
+        ("tr", "Buluşma yeri Barış Manço Kültür Merkezi olacaktır."),
+        # A title before the name of a role, and a word with the name of a person in it.
+        ("it", "Sono concessi l'opera Tosca e il ruolo di Don Giovanni."),
+        ("de", "Treffpunkt ist das Ludwig Erhard Haus oder die Anne-Frank-Schule."),
+        ("nl", "De tournee begint aan de Anna Paulownastraat."),
+        # An article or a number, which people do not have.
+        ("en", "The Contractor shall supply one Mercedes Vito."),
+        ("es", "Se entrega un Mercedes Vito."),
+        # Words of contracts with capitals.
+        ("en", "Faith Schools, Max Load and Pat Testing are covered; Joy Rides are not."),
+        ("en", "The Managing Partner, Senior Associate and Trainee Solicitor attend."),
+        ("de", "Das Bürgerliche Gesetzbuch gilt; die Deutschen Vorschriften gelten auch."),
+        ("it", "Il Decreto Bersani e il Medico Competente sono citati. Regolamento Interno"),
+        ("tr", "Ramazan Bayramı ve Kurban Bayramı günlerinde işyeri kapalıdır."),
+        ("ru", "Доставка осуществляется в Великие Луки."),
+        # People of history, and numbers of parts.
+        ("en", "Works by Vincent van Gogh and Johann Sebastian Bach are in the public domain."),
+        ("ru", "Произведения Александра Пушкина и Петра Чайковского свободны."),
+        ("en", "Part number 778-12-3345 and style 110-22-3456 apply."),
     ],
 )
 def test_a_thing_or_place_that_is_named_like_a_person_stays(language: str, text: str) -> None:
@@ -47,6 +70,16 @@ def test_a_thing_or_place_that_is_named_like_a_person_stays(language: str, text:
         ("en", "Model: Rosemary Blackwood", "Rosemary Blackwood"),
         ("nl", "De sleutel ligt bij Sjoerd in 't Veld op kantoor.", "Sjoerd in 't Veld"),
         ("en", "The tenants are Pádraig Ó Súilleabháin and his family.", "Pádraig Ó Súilleabháin"),
+        (
+            "en",
+            "The model was drawn by Mercedes Quintero, and the hall is hers.",
+            "Mercedes Quintero",
+        ),
+        ("en", "Lady Margaret Ashdown opens the fair.", "Margaret Ashdown"),
+        ("en", "The will of Archibald St. John Macready is read.", "John Macready"),
+        ("de", "Die Halle baut Lukas Steinhaus aus Celle.", "Lukas Steinhaus"),
+        ("nl", "Het model is van Lucas Zaal uit Gouda.", "Lucas Zaal"),
+        ("ru", "Архитектор Генрих Моршаков и Роза Гирляндова присутствуют.", "Роза Гирляндова"),
     ],
 )
 def test_a_person_with_a_name_like_that_of_a_thing_goes(
@@ -113,3 +146,8 @@ def test_the_court_of_a_french_register_stays_and_its_number_goes() -> None:
     text = "La société est immatriculée, RCS Saint-Malo 812 440 117, depuis 2014."
     assert "RCS Saint-Malo [" in redacted(text, "fr")
     assert "812 440 117" not in redacted(text, "fr")
+
+
+def test_a_number_in_the_form_of_an_identity_number_goes_unless_it_is_one_of_a_part() -> None:
+    assert "778-12-3345" not in redacted("Jane Doe, 778-12-3345, is the tenant.", "en")
+    assert "778-12-3345" not in redacted("SSN no. 778-12-3345", "en")
