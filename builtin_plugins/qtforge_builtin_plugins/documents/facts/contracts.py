@@ -110,6 +110,8 @@ _BEFORE_POST: Final = re.compile(
 )
 _ANY_LABEL: Final = re.compile(r"[^\W\d_][^\n:\t\d]{1,48}:[ ]?(?=[^\W\d_])")
 _AFTER_SIGNED: Final = re.compile(r"[ ]*(?:$|\n|\t|   |,|\(|[^\W\d_][^\n:\t]{1,40}:)")
+_PARTIES: Final = 0.3  # the part of a contract without sections that has its parties
+_MOST_OF_PARTIES: Final = 0.5  # where the first section is late, or no section
 _SIGNATURES: Final = 0.6  # the part of a contract before its signatures
 _CELL: Final = re.compile(r"(?:(?<=\n)|(?<=\t)|(?<=   ))[ ]{0,40}[^\t\n]{4,60}?(?=\t|\n|   |$)")
 _MOST_SIGNED: Final = 2  # names in a line
@@ -304,7 +306,8 @@ class Contract:
                 *(
                     named
                     for named in guessed
-                    if self._is_plausible(named.name) and not self._is_no_name(named)
+                    if self._is_plausible(named.name, is_party=self._is_in_clause(named))
+                    and not self._is_no_name(named)
                 ),
             ],
             key=lambda named: (named.start, -len(named.name)),
@@ -385,6 +388,17 @@ class Contract:
             else each
             for each in settled
         ]
+
+    @cached_property
+    def _clause_end(self) -> int:
+        """The end of the part in which a contract names its parties."""
+        section = _FIRST_SECTION.search(self.raw)
+        share = _MOST_OF_PARTIES if section else _PARTIES
+        end = int(len(self.text) * share)
+        return min(section.start(), end) if section else end
+
+    def _is_in_clause(self, named: Named) -> bool:
+        return named.is_party and named.start < self._clause_end
 
     @cached_property
     def middle(self) -> int:
@@ -1117,7 +1131,8 @@ class Contract:
         end = start + len(name)
         if " ".join(self.text[start:end].split()) != name:
             return False
-        is_named = is_thing(self.text, start, end, self.language)
+        in_parties = start < self._clause_end
+        is_named = is_thing(self.text, start, end, self.language, in_parties=in_parties)
         if is_given(first, self.language) and is_famous(name) and not self._has_title(start):
             return True
         if start - 1 in self.titles:
@@ -1128,7 +1143,7 @@ class Contract:
             return True  # Marke Haro
         if is_given(first, self.language):
             return is_named or has_article(self.text, start, self.language)
-        return follows_thing_word(self.text, start, self.language)
+        return follows_thing_word(self.text, start, self.language, in_parties=in_parties)
 
     def _has_common_word(self, named: Named) -> bool:
         """Return whether a name without a usual given name has a word of contracts."""
@@ -1139,7 +1154,7 @@ class Contract:
             and any(is_common(word, self.language) for word in words)
         )
 
-    def _is_plausible(self, name: str) -> bool:
+    def _is_plausible(self, name: str, *, is_party: bool = False) -> bool:
         """Return whether words are a person's name, and not words at a sentence's beginning."""
         if has_form(name) or _ORGANISATION.match(name):
             return True
@@ -1150,8 +1165,8 @@ class Contract:
                 other or is_given(word, self.language)
                 for word, other in zip(words, common, strict=True)
             ) or not any(common)
-        if any(common):
-            return False  # Interest Period, Regolamento Interno
+        if all(common) if is_party else any(common):
+            return False  # Interest Period, Regolamento Interno, and not Oak Studios
         is_upper = [word.isupper() and len(word) > 1 for word in words]
         return not any(word.lower() in self.lower_words and len(word) > 1 for word in words) and (
             all(is_upper) or not any(is_upper)
@@ -1174,7 +1189,9 @@ class Contract:
             self.titles,
         ):
             is_titled = self._has_title(start)
-            if is_thing(self.text, start, start + len(name), self.language) or (
+            end = start + len(name)
+            in_parties = start < self._clause_end
+            if is_thing(self.text, start, end, self.language, in_parties=in_parties) or (
                 is_famous(name) and not is_titled
             ):
                 continue

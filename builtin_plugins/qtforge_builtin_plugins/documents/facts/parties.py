@@ -43,7 +43,7 @@ _COMPANY_FORM: Final = re.compile(
     re.IGNORECASE,
 )
 _AROUND: Final = " ,;\t–-"
-_ARTICLE: Final = re.compile(r"(?:der|die|das|dem|den|the)\s+(?=[^\W\d_a-z])")
+_ARTICLE: Final = re.compile(r"^(?:der|die|das|dem|den|the)\s+(?=[^\W\d_a-z])")
 _DESCRIPTION: Final = re.compile(r"\s(?:located|having|with its|mit Sitz|в лице)\b")
 # Such as "each party": capital letters are no help at a sentence's beginning.
 _GENERIC: Final = re.compile(

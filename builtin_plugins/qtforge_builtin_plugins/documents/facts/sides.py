@@ -324,6 +324,14 @@ def candidates(reading: Reading, names: Sequence[Named], first_section: int) -> 
             if each.kind == "person" and each.start <= start and each.name.endswith(name):
                 each.start, each.name, each.kind = start, name, "body"  # der Gemeinde
                 break
+            if (
+                each.kind == "person"
+                and (each.rule or text[max(0, start - 1) : start] in ("", "\n"))
+                and start < each.start
+                and start + len(name) == each.start + len(each.name)
+            ):
+                each.start, each.name, each.kind = start, name, "body"  # Galleria Rossi
+                break
             if each.kind == "person" and each.start == start and name.startswith(each.name):
                 name = _first_line(reading, start, name)
                 each.name, each.kind = name, "body"  # the rest of a long name
@@ -352,12 +360,13 @@ def candidates(reading: Reading, names: Sequence[Named], first_section: int) -> 
                     continue
                 if is_thing_compound(first, reading.language):
                     continue
-                if is_thing(text, start, start + len(phrase), reading.language):
+                end = start + len(phrase)
+                if is_thing(text, start, end, reading.language, in_parties=start < first_section):
                     continue
                 kind = "person"
             elif kind == "phrase" and (
                 all(is_common(word, reading.language) for word in words)
-                or (others and is_thing_word(first, reading.language))
+                or (others and start > first_section and is_thing_word(first, reading.language))
             ):
                 continue  # Core Team, Mount Pleasant
             _add(reading, found, covered, start, phrase, kind)

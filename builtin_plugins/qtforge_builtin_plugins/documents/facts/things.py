@@ -50,6 +50,7 @@ _AT_PLACE: Final = re.compile(r"(?<!\w)(?:[Ii]n|[Oo]n|[Aa]t|near|inside|outside|
 _MOST_BEFORE: Final = 40  # characters of a word before a name, with its space
 _MOST_NAMES: Final = 160  # characters of the names before another one
 _COMPOUND: Final = 3  # parts
+_WITH_CAPITAL_NOUNS: Final = frozenset({"de"})
 _WORD_START: Final = re.compile(r"(?<!\w)[^\W\d_]")
 _FAMOUS: Final = Path(__file__).with_name("famous.toml")
 
@@ -64,11 +65,14 @@ class _Words:
     after: frozenset[str]
     behind: frozenset[str]
     surnames: frozenset[str]
+    businesses: frozenset[str]
     endings: tuple[str, ...]
     honorific: re.Pattern[str]
 
 
-def is_thing(text: str, start: int, end: int, language: str | None) -> bool:
+def is_thing(
+    text: str, start: int, end: int, language: str | None, *, in_parties: bool = False
+) -> bool:
     """Return whether the words beside a name say that it is one of a thing.
 
     Args:
@@ -76,17 +80,24 @@ def is_thing(text: str, start: int, end: int, language: str | None) -> bool:
         start: The name's first character.
         end: The position after its last one.
         language: ISO 639-1; False for one without such words.
+        in_parties: Whether it is where a contract names its parties. One may be called Galleria
+            Rossi there, so that a word with a capital is a part of a name.
     """
-    return follows_thing_word(text, start, language) or _is_before(text, start, end, language)
+    return follows_thing_word(text, start, language, in_parties=in_parties) or _is_before(
+        text, start, end, language
+    )
 
 
-def follows_thing_word(text: str, start: int, language: str | None) -> bool:
+def follows_thing_word(
+    text: str, start: int, language: str | None, *, in_parties: bool = False
+) -> bool:
     """Return whether the words before a name say that it is one of a thing: the opera Carmen.
 
     Args:
         text: The text.
         start: The name's first character.
         language: ISO 639-1; False for one without such words.
+        in_parties: As for `is_thing`.
     """
     words = _words(language)
     honorific = words.honorific.search(text, max(0, start - _MOST_BEFORE), start)
@@ -94,7 +105,10 @@ def follows_thing_word(text: str, start: int, language: str | None) -> bool:
     begin = max(0, at - _MOST_BEFORE)
     ahead = _BEFORE.search(text, begin, at)
     if ahead is not None and fold(ahead[1]) in words.before | words.plural:
-        return True
+        is_part = ahead[1][0].isupper() and (
+            language not in _WITH_CAPITAL_NOUNS or fold(ahead[1]) in words.businesses
+        )
+        return not (in_parties and is_part)
     of = _OF.search(text, begin, at)
     if of is not None and fold(of[1]) in words.of:
         return True
@@ -198,6 +212,7 @@ def _words(language: str | None) -> _Words:
         after=folded("after"),
         behind=folded("behind"),
         surnames=folded("surnames"),
+        businesses=folded("businesses"),
         endings=tuple(own.get("endings", ())),
         honorific=re.compile(rf"(?<!\w)(?:{honorifics})\.?[ \n]$" if honorifics else r"(?!)"),
     )

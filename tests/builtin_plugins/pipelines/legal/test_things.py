@@ -151,3 +151,36 @@ def test_the_court_of_a_french_register_stays_and_its_number_goes() -> None:
 def test_a_number_in_the_form_of_an_identity_number_goes_unless_it_is_one_of_a_part() -> None:
     assert "778-12-3345" not in redacted("Jane Doe, 778-12-3345, is the tenant.", "en")
     assert "778-12-3345" not in redacted("SSN no. 778-12-3345", "en")
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "party"),
+    [
+        (
+            "it",
+            "CONTRATTO\n\nTra\n\nGalleria Luisa Marten, con sede in via del Mulino 12, 40121"
+            " Bologna (di seguito il «Prestatore»)\n\ne\n\nQuintino Esteri, residente in piazza"
+            " Nuova 4, 40121 Bologna (di seguito il «Cliente»),\n\nArt. 1 - Oggetto\nPulisce.\n",
+            "Galleria Luisa Marten",
+        ),
+        (
+            "de",
+            "VERTRAG\n\nzwischen\n\nHaus der Klänge, Lindenallee 14, 38102 Braunschweig,"
+            ' nachfolgend "Auftragnehmer",\n\nund\n\nPetra Lüders, Am Sandberg 3, 38106'
+            ' Braunschweig, nachfolgend "Auftraggeber".\n\n§ 1 Leistung\nEr reinigt.\n',
+            "Haus der Klänge",
+        ),
+        (
+            "ru",
+            "ДОГОВОР\n\nСтудия Анны Ротовой, именуемая в дальнейшем «Исполнитель», и Ольхов Юрий"
+            " Иванович, именуемый в дальнейшем «Заказчик», заключили договор.\n\n1. Предмет\n"
+            "Исполнитель убирает помещения.\n",
+            "Студия Анны Ротовой",
+        ),
+    ],
+)
+def test_a_party_that_is_named_after_a_person_is_a_party_as_a_whole(
+    language: str, text: str, party: str
+) -> None:
+    assert party in find_parties(text, language)
+    assert party.split()[0] not in redacted(text, language)
