@@ -221,6 +221,7 @@ class Room:
                 assert path.stat().st_mode & 0o077 == 0
         for text in shown:
             assert not secrets_in(text), text[:2000]
+        assert not await self.journal.runs(RunQuery(search="s3cret"))
 
     def assert_true(self, *steps: str) -> None:
         """Check that these steps received the true value."""
