@@ -64,6 +64,14 @@ class PostgreSQL:
         options = (self.folder / "data" / "postmaster.opts").read_text().split(" ", 1)[1]
         self._control("-l", self.folder / "log", "-o", options.strip().replace('"', ""), "start")
 
+    def send(self, number: int) -> None:
+        """Send a signal to all its processes, such as SIGSTOP to freeze it."""
+        first = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        for pid in (first, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def is_running(self) -> bool:
         """Return whether its process is there."""
         try:

@@ -176,6 +176,31 @@ def outage(folder: Path, say: Say) -> None:
         exact(cluster.outcome(), say, in_progress)
 
 
+def frozen(folder: Path, say: Say) -> None:
+    """Freeze the server for 20 s: no connection is lost, and no question is answered."""
+    with cluster_on_postgresql(folder) as cluster:
+        for _ in range(3):
+            cluster.start(capacity=50)
+        cluster.enqueue(90, pause_s=0.5)
+        wait_for(lambda: sum(1 for _ in cluster.ledger()) >= 200, 120, "the workers begin")
+        in_progress = cluster.count("status = 'running'")
+        cluster.store.close()
+        cluster.server.send(signal.SIGSTOP)
+        try:
+            stopped = time.time()
+            time.sleep(20)
+            begun = [at for what, _, _, at in cluster.ledger() if what == "begun"]
+        finally:
+            cluster.server.send(signal.SIGCONT)
+        took = _progress(cluster)
+        wait_for(lambda: cluster.finished() == 90, 300, "all runs end")
+        last = max(0.0, max(begun) - stopped)
+        say(f"frozen for 20 s: the last call began {last:.1f} s after that, the next one"
+            f" {took:.1f} s after the return")  # fmt: skip
+        exact(cluster.outcome(), say, in_progress)
+        check(last < cluster.lease_s, "workers went on without the server")
+
+
 def disk_full(folder: Path, say: Say) -> None:
     """Fill the server's disk for three seconds."""
     check(os.geteuid() == 0, "only root can mount a small disk")
@@ -390,6 +415,7 @@ PARTS: Final[Mapping[str, Part]] = MappingProxyType(
         "follower": follower,
         "drain": drain,
         "outage": outage,
+        "frozen": frozen,
         "disk-full": disk_full,
         "partition": partition,
         "clocks": clocks,
