@@ -7,7 +7,6 @@ asking for it costs a look into ``sys.modules``.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import sys
 from collections.abc import Generator, Mapping
@@ -65,6 +64,8 @@ def parse_traceparent(text: str) -> Parent | None:
 
 
 def _digits(text: str, count: int) -> str:
+    import hashlib  # with OpenSSL: only a traced run waits for it
+
     found = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:count]
     return found if int(found, 16) else "1".rjust(count, "0")
 
