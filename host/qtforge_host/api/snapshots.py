@@ -12,6 +12,7 @@ import msgspec
 from qtforge_host.api.documents import (
     AcceptedEvent,
     ChildRow,
+    HistoryEntry,
     MachineDocument,
     RunDocument,
     RunOrigin,
@@ -26,10 +27,12 @@ from qtforge_host.api.lookup import shown_status
 from qtforge_host.api.timeline import moves, timeline
 from qtforge_host.runs import run_keys
 from qtforge_host.runs.accepted_events import Offer, offers_of
+from qtforge_host.runs.late_amendments import late_amendments
 from qtforge_host.runs.state import RunState
 from qtforge_sdk import ErrorInfo, Record, StepResult
 from qtforge_sdk.conversion import to_json, to_plain
 from qtforge_sdk.journal import Journal, RunQuery, RunSummary
+from qtforge_sdk.records import AmendmentRefused
 from qtforge_sdk.run_status import RESTING
 
 if TYPE_CHECKING:  # heavy, and most runs are shown without their workflow
@@ -70,6 +73,8 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
         tags: Its tags.
         held_by: The runs that hold the places of its concurrency key, while it waits for one.
         children: The first runs that it has started, the oldest first.
+        late: The amendments that reached its inbox when it was too late to read it; no record
+            is written after the last one.
         is_there_already: Whether a start was answered with it, since it has the same key.
     """
 
@@ -82,6 +87,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     held_by: tuple[str, ...] = ()
     children: Sequence[RunSummary] = ()
+    late: tuple[AmendmentRefused, ...] = ()
     is_there_already: bool = False
 
     def __repr__(self) -> str:
@@ -135,6 +141,10 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
             return ()
         return offers_of(self.workflow, self.state.checkpoint)
 
+    def history(self) -> Iterator[HistoryEntry]:
+        """Give an entry for each of its newest records, and for what came too late for one."""
+        return timeline([*self.records, *self.late], self.state.started_at)
+
     def outcome(self) -> RunOutcome:
         """Return it as ``run --json`` prints it."""
         return run_outcome(self.state, self.offers, self.tags)
@@ -146,7 +156,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     def document(self) -> RunDocument:
         """Return it with its history, as ``runs show --json`` prints it."""
         path = msgspec.UNSET if self.state.checkpoint is None else list(moves(self.records))
-        history = list(timeline(self.records, self.state.started_at))
+        history = list(self.history())
         omitted = self.omitted or msgspec.UNSET
         return RunDocument(
             **self._facts(),
@@ -228,6 +238,7 @@ async def look(
         tags=summary.tags,
         held_by=summary.held_by,
         children=children,
+        late=await late_amendments(journal, state) if whole else (),
     )
 
 

@@ -32,6 +32,7 @@ from qtforge_host.runs.control import (
     TimeOver,
     reason_of,
 )
+from qtforge_host.runs.late_amendments import refused_at_the_end
 from qtforge_host.runs.log import RunLog
 from qtforge_host.runs.serialization import normalize
 from qtforge_host.runs.stateful_run import StatefulRun
@@ -47,7 +48,6 @@ from qtforge_sdk.errors import OperationError, QtForgeError, RunDivergedError, S
 from qtforge_sdk.journal import Journal
 from qtforge_sdk.journal_errors import RecordNotStorableError, RecordTooLargeError, StaleOwnerError
 from qtforge_sdk.records import (
-    AmendmentRefused,
     RunBlocked,
     RunCancelRequested,
     RunFinished,
@@ -398,13 +398,7 @@ class RunExecution:
         )
         posts = end_notice(self._log.state.started, finished, has_rested=self._has_rested)
         late = [
-            AmendmentRefused(
-                run_id=self._run.id,
-                at=finished.at,
-                message_id=message.message_id,
-                reason="the run was ending: nothing was to come any more",
-                by=message.by,
-            )
+            refused_at_the_end(self._run.id, message, finished.at)
             for message in self._control.amendments
         ]
         await self._log.append(*late, finished, posts=posts)

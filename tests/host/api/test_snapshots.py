@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+
+import pytest
 
 from qtforge_host.api.snapshots import look
 from qtforge_host.journal.memory import MemoryJournal
-from qtforge_sdk.journal import RunSummary
-from qtforge_sdk.records import ChildStarted, RunPaused, RunWaiting
+from qtforge_host.journal.sqlite import SqliteJournal
+from qtforge_sdk.journal import InboxMessage, RunSummary
+from qtforge_sdk.records import ChildStarted, RunAmended, RunPaused, RunWaiting
 from qtforge_sdk.testing._journal_scenarios import NOW, finished, keep, started
 
 
@@ -87,5 +91,28 @@ def test_a_run_that_rests_in_the_middle_of_its_code_is_not_at_rest_for_who_waits
         found = await look(journal, "run")
         assert (found.status, found.rests) == ("waiting", False)
         await journal.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("read", ["in time", "too late"])
+def test_an_amendment_that_an_ended_run_did_not_make_is_refused_in_its_history(
+    read: str, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        for journal in (MemoryJournal(), SqliteJournal(tmp_path)):
+            await journal.open()
+            ownership = await keep(journal, started())
+            message = InboxMessage(message_id="m1", kind="amend", at=NOW, data={}, by="ada")
+            await journal.post("run", message)
+            amended = RunAmended(run_id="run", at=NOW, message_id="m1", definition={}, patch=[])
+            if read == "in time":
+                await journal.append(ownership, [amended])
+            assert (await look(journal, "run")).late == ()
+            await journal.append(ownership, [finished()])
+            shown = (await look(journal, "run")).document().history
+            told = [each.text for each in shown if "nothing was to come any more" in each.text]
+            assert len(told) == (read == "too late")
+            await journal.close()
 
     asyncio.run(main())

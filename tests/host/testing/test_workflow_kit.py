@@ -387,11 +387,14 @@ def test_a_step_of_a_workflows_own_takes_real_time_and_moves_no_clock(
             await asyncio.to_thread(time.sleep, 0.02)
             return "read"
 
-        found = await run.step("read", read)
-        return [found, run.now().isoformat()]
+        async def read_and_look() -> list[str]:
+            found = await run.step("read", read)
+            return [found, run.now().isoformat()]
+
+        return await run.gather(read_and_look(), run.sleep("1h"))
 
     workflows.add(reading)
-    assert workflows.run("reading").result == ["read", "2026-01-01T00:00:00+00:00"]
+    assert workflows.run("reading").result == [["read", "2026-01-01T00:00:00+00:00"], None]
 
 
 def test_what_the_host_fixture_adds_is_there_for_workflows(

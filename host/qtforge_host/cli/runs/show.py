@@ -196,7 +196,7 @@ def _print(seen: RunSnapshot, *, full: bool) -> None:
     echo(f"history, from {started:%Y-%m-%d %H:%M:%S}{owners}")
     if seen.omitted:
         echo(f"  ... {seen.omitted:,} earlier records; --records prints all")
-    for entry in timeline(seen.records, seen.state.started_at):
+    for entry in seen.history():
         echo(f"  {_line(entry)}")
 
 
