@@ -28,6 +28,7 @@ class BlockingHostClient(BlockingClient[HostClient]):
     publish = blocking(HostClient.publish)
     health = blocking(HostClient.health)
     plugins = blocking(HostClient.plugins)
+    plugin = blocking(HostClient.plugin)
     workflows = blocking(HostClient.workflows)
     check_workflows = blocking(HostClient.check_workflows)
     show_workflow = blocking(HostClient.show_workflow)
