@@ -261,6 +261,8 @@ class FoundCache:
     def _finders(self) -> Iterator[object]:
         for finder in sys.meta_path:
             kind = finder if isinstance(finder, type) else type(finder)
+            if kind.__module__.startswith("qtforge_host."):  # finds no plugin, and comes and goes
+                continue
             if finder is not PathFinder and hasattr(finder, "find_distributions"):
                 raise _DoubtError  # it knows distributions that nothing here looks at
             file = getattr(sys.modules.get(kind.__module__), "__file__", None)

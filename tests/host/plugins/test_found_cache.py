@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from tests.host.conftest import Site
 
+from qtforge_host.cli.late_ssl import import_ssl_late
 from qtforge_host.file_states import FileState
 from qtforge_host.plugins import found_cache, resolution
 from qtforge_host.plugins.candidates import Status
@@ -261,6 +262,19 @@ def test_a_finder_that_knows_distributions_of_its_own_leaves_no_cache(
     for _ in range(2):
         resolve_installed(filled.settings)
     assert looks.count == 2
+
+
+def test_what_is_kept_counts_before_and_after_asyncio_was_imported_without_ssl(
+    filled: Site, monkeypatch: pytest.MonkeyPatch, looks: Looks
+) -> None:
+    resolve_installed(filled.settings)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.delitem(sys.modules, "asyncio")
+    before = len(sys.meta_path)
+    import_ssl_late()
+    assert len(sys.meta_path) == before + 1  # until asyncio is imported
+    resolve_installed(filled.settings)
+    assert looks.count == 1
 
 
 def test_two_metadata_of_one_name_beside_each_other_leave_no_cache(
