@@ -28,7 +28,13 @@ from qtforge_host.app import Host
 from qtforge_host.config.settings import Settings
 from qtforge_host.expressions.compiler import Expressions
 from qtforge_host.runs.run_keys import Start
-from qtforge_host.schedules.schedule import MOST_TIMES, Schedule, cron_schedule, read_schedules
+from qtforge_host.schedules.schedule import (
+    MOST_TIMES,
+    Schedule,
+    cron_in_words,
+    cron_schedule,
+    read_schedules,
+)
 from qtforge_host.schedules.state import Outcome, PlannedTime, ScheduleState, ScheduleStates
 from qtforge_host.workflows.definitions import Workflow
 from qtforge_sdk.durations import Duration, wait_seconds
@@ -44,6 +50,7 @@ __all__ = [
     "ScheduledInput",
     "SpanReversedError",
     "TooManyTimesError",
+    "cron_in_words",
     "input_of",
     "open_schedules",
     "times_of_cron",

@@ -20,7 +20,7 @@ from qtforge_host.validation import seconds_at
 from qtforge_sdk.errors import ConfigError
 from qtforge_sdk.records import DEFAULT_POOL
 
-__all__ = ["MOST_TIMES", "Schedule", "cron_schedule", "read_schedules"]
+__all__ = ["MOST_TIMES", "Schedule", "cron_in_words", "cron_schedule", "read_schedules"]
 
 MOST_TIMES: Final = 1000
 """So many planned times are looked at together."""
@@ -211,6 +211,15 @@ def cron_schedule(cron: str, timezone: str) -> Schedule:
     """
     said = ScheduleSettings(workflow="", cron=cron, timezone=timezone)
     return _read("", said, "CRON")
+
+
+def cron_in_words(cron: str) -> str:
+    """Return what a valid cron expression says, in English.
+
+    >>> cron_in_words("30 6 * * mon-fri")
+    'At 06:30 on Monday through Friday'
+    """
+    return CronSim(cron, _EPOCH).explain()
 
 
 def _read(name: str, said: ScheduleSettings, where: str) -> Schedule:

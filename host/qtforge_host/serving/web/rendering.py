@@ -17,7 +17,11 @@ from qtforge_host.serving.web.words import ICONS, json_tree, length_text, since_
 
 __all__ = ["SECTIONS", "Renderer"]
 
-SECTIONS: Final = (("runs", "runs", "Runs"), ("inbox", "inbox", "Inbox"))
+SECTIONS: Final = (
+    ("runs", "runs", "Runs"),
+    ("inbox", "inbox", "Inbox"),
+    ("schedules", "clock", "Schedules"),
+)
 """The navigation: the path of each page beneath ``/ui``, its symbol, and its text."""
 
 _FOLDER: Final = Path(__file__).parent / "templates"

@@ -24,6 +24,17 @@ EMPTY = {"reason": ""}  # a browser sends the fields that nobody has filled in, 
 
 
 @pytest.fixture(scope="module")
+def module_serving(module_serving: Serving) -> Serving:
+    """It has a schedule."""
+    module_serving.config.write_text("""
+[schedules.leap]
+workflow = "quick"
+cron = "0 0 29 2 *"
+""")
+    return module_serving
+
+
+@pytest.fixture(scope="module")
 def anna(module_server: Server) -> Iterator[httpx2.Client]:
     """A browser in which the owner of the host has logged in."""
     with browser(module_server) as client:
@@ -43,7 +54,14 @@ def waiting(server: Server) -> str:
 
 def paths(run_id: str) -> list[str]:
     """Return the path of every page that can be looked at."""
-    return [each.path.replace("{run_id}", run_id) for each in PAGES if each.show is not None]
+    names = {"schedules": "leap"}
+    return [
+        each.path.replace("{run_id}", run_id).replace(
+            "{name}", names.get(each.path.split("/")[1], "")
+        )
+        for each in PAGES
+        if each.show is not None
+    ]
 
 
 def test_a_page_asks_who_has_not_logged_in_and_comes_back(module_server: Server) -> None:

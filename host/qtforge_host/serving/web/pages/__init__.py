@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtforge_host.serving.web.pages import inbox, run, runs
+from qtforge_host.serving.web.pages import inbox, run, runs, schedules
 from qtforge_host.serving.web.visit import Page
 
 __all__ = ["PAGES"]
 
-PAGES: Final[tuple[Page, ...]] = (*runs.PAGES, *run.PAGES, *inbox.PAGES)
+PAGES: Final[tuple[Page, ...]] = (
+    *runs.PAGES,
+    *run.PAGES,
+    *inbox.PAGES,
+    *schedules.PAGES,
+)
 """Every page beneath ``/ui``; the first whose path fits answers."""

@@ -12,9 +12,10 @@ from markupsafe import Markup
 
 from qtforge_host.api.documents import HistoryEntry, LogRow, RunDocument, Timer
 from qtforge_host.api.snapshots import RunSnapshot
+from qtforge_host.serving.web.actions import Action
 from qtforge_host.serving.web.gantt import Gantt, gantt
 from qtforge_host.serving.web.pages.run_actions import PAGES as ACTIONS
-from qtforge_host.serving.web.pages.run_actions import RunAction, actions_of
+from qtforge_host.serving.web.pages.run_actions import actions_of
 from qtforge_host.serving.web.pages.runs import RunLine, run_line
 from qtforge_host.serving.web.pictures import marks_of
 from qtforge_host.serving.web.steps import Step, steps_of
@@ -121,7 +122,7 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     status_text: str
     origin: tuple[str, str]
-    actions: Sequence[RunAction]
+    actions: Sequence[Action]
     tab: Tab
     tabs: Sequence[TabLink]
     query: RunQuery

@@ -10,43 +10,16 @@ from urllib.parse import quote
 import msgspec
 
 from qtforge_host.api.snapshots import RunSnapshot
+from qtforge_host.serving.web.actions import Action
 from qtforge_host.serving.web.steps import Step
 from qtforge_host.serving.web.visit import Answered, Done, Notice, Page, Visit
 
-__all__ = ["PAGES", "RunAction", "actions_of"]
+__all__ = ["PAGES", "actions_of"]
 
 _MOST_STEPS: Final = 200  # that can be chosen
 _WAIT_S: Final = 5.0
 _RETRIABLE: Final = frozenset({"failed", "compensated", "cancelled"})
 _RESUMABLE: Final = frozenset({"paused", "blocked", "interrupted"})
-
-
-class RunAction(msgspec.Struct, frozen=True, kw_only=True):
-    """An action of a run.
-
-    Attributes:
-        name: Of its path.
-        label: On its button.
-        icon: The symbol on it.
-        title: The question.
-        text: What will happen.
-        command: The same for the command line.
-        tone: ``primary``, ``bad`` or "".
-        has_reason: Whether it takes a reason.
-        steps: The steps from which it may begin; none where that can't be chosen.
-        first_choice: What is chosen where no step is.
-    """
-
-    name: str
-    label: str
-    icon: str
-    title: str
-    text: str
-    command: str
-    tone: str = ""
-    has_reason: bool = False
-    steps: Sequence[str] = ()
-    first_choice: str = ""
 
 
 class ReasonForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,7 +39,7 @@ class EmptyForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A form without fields."""
 
 
-def actions_of(run: RunSnapshot, steps: Sequence[Step]) -> list[RunAction]:
+def actions_of(run: RunSnapshot, steps: Sequence[Step]) -> list[Action]:
     """Return what can be done with a run as it is now, the most likely first."""
     run_id, status = run.run_id, run.status
     names = [each.name for each in steps if each.kind == "step" and not each.group][:_MOST_STEPS]
@@ -74,7 +47,7 @@ def actions_of(run: RunSnapshot, steps: Sequence[Step]) -> list[RunAction]:
     if status in _RETRIABLE:
         failed = run.error.stage if run.error is not None and run.error.stage else ""
         found.append(
-            RunAction(
+            Action(
                 name="retry",
                 label="Retry",
                 icon="again",
@@ -88,7 +61,7 @@ def actions_of(run: RunSnapshot, steps: Sequence[Step]) -> list[RunAction]:
         )
     if status in _RESUMABLE:
         found.append(
-            RunAction(
+            Action(
                 name="resume",
                 label="Resume",
                 icon="play",
@@ -100,7 +73,7 @@ def actions_of(run: RunSnapshot, steps: Sequence[Step]) -> list[RunAction]:
         )
     if run.ended:
         found.append(
-            RunAction(
+            Action(
                 name="rerun",
                 label="Run again",
                 icon="play",
@@ -111,7 +84,7 @@ def actions_of(run: RunSnapshot, steps: Sequence[Step]) -> list[RunAction]:
         )
     elif status not in ("paused", "queued"):
         found.append(
-            RunAction(
+            Action(
                 name="pause",
                 label="Pause",
                 icon="pause",
@@ -123,7 +96,7 @@ def actions_of(run: RunSnapshot, steps: Sequence[Step]) -> list[RunAction]:
         )
     if names and run.state.checkpoint is None and run.ended:
         found.append(
-            RunAction(
+            Action(
                 name="fork",
                 label="Fork",
                 icon="flow",
@@ -137,9 +110,10 @@ def actions_of(run: RunSnapshot, steps: Sequence[Step]) -> list[RunAction]:
         )
     if not run.ended:
         found.append(
-            RunAction(
+            Action(
                 name="cancel",
                 label="Cancel",
+                confirm="Cancel run",
                 icon="fail",
                 tone="bad",
                 title="Cancel this run?",

@@ -52,7 +52,9 @@
     const form = e.target.closest("form[data-command]");
     if (!form) return;
     const words = [form.dataset.command];
-    for (const field of form.querySelectorAll("[data-flag]")) if (field.value) words.push(`${field.dataset.flag} ${quoted(field.value)}`);
+    for (const field of form.querySelectorAll("[data-flag]")) 
+      if (field.type === "checkbox") { if (field.checked) words.push(field.dataset.flag); }
+      else if (field.value) words.push(`${field.dataset.flag} ${quoted(field.value)}`);
     form.querySelector(".cmd code").textContent = words.join(" ");
   });
   document.addEventListener("change", e => e.target.closest("form[data-filters]")?.requestSubmit());
