@@ -20,6 +20,7 @@ __all__ = ["SECTIONS", "Renderer"]
 SECTIONS: Final = (
     ("runs", "runs", "Runs"),
     ("inbox", "inbox", "Inbox"),
+    ("workflows", "flow", "Workflows"),
     ("schedules", "clock", "Schedules"),
 )
 """The navigation: the path of each page beneath ``/ui``, its symbol, and its text."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtforge_host.serving.web.pages import inbox, run, runs, schedules
+from qtforge_host.serving.web.pages import inbox, run, runs, schedules, workflows
 from qtforge_host.serving.web.visit import Page
 
 __all__ = ["PAGES"]
@@ -14,5 +14,6 @@ PAGES: Final[tuple[Page, ...]] = (
     *run.PAGES,
     *inbox.PAGES,
     *schedules.PAGES,
+    *workflows.PAGES,
 )
 """Every page beneath ``/ui``; the first whose path fits answers."""

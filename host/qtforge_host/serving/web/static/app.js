@@ -52,11 +52,12 @@
     const form = e.target.closest("form[data-command]");
     if (!form) return;
     const words = [form.dataset.command];
-    for (const field of form.querySelectorAll("[data-flag]")) 
-      if (field.type === "checkbox") { if (field.checked) words.push(field.dataset.flag); }
-      else if (field.value) words.push(`${field.dataset.flag} ${quoted(field.value)}`);
+    for (const { type, checked, value, dataset: { flag, key = "" } } of form.querySelectorAll("[data-flag]"))
+      if (type === "checkbox" && !key) words.push(...(checked ? [flag] : []));
+      else if (type === "checkbox" || value) words.push(`${flag} ${quoted(key + (type === "checkbox" ? checked : value))}`);
     form.querySelector(".cmd code").textContent = words.join(" ");
   });
+  document.querySelectorAll("form.start").forEach(form => form.dispatchEvent(new Event("input", { bubbles: true })));
   document.addEventListener("change", e => e.target.closest("form[data-filters]")?.requestSubmit());
   // A form is sent once, however often it is clicked.
   document.addEventListener("submit", e => {
