@@ -197,7 +197,10 @@ def test_the_input_of_an_earlier_run_is_filled_in_but_for_its_secrets(
 ) -> None:
     given = {"word": f"{HOSTILE}\nand", "count": 4, "loud": False, "password": SECRET}
     run_id = server.start("typed", wait="20s", **given)["run_id"]
-    assert f"/workflows/typed/start?like={run_id}" in client.get(f"{ROOT}/runs/{run_id}").text
+    for tab in ("timeline", "input"):
+        seen = client.get(f"{ROOT}/runs/{run_id}?tab={tab}").text
+        assert f"/workflows/typed/start?like={run_id}" in seen
+        assert "Run again with other input" in seen
     page = opened(client, "typed", run_id)
     assert 'value="4"' in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
