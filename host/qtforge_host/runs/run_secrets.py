@@ -25,7 +25,7 @@ from qtforge_sdk.records import CompensationSucceeded, RunStarted, StepSucceeded
 from qtforge_sdk.runs import AmendingAnswer
 from qtforge_sdk.secrets import LEAST_REPLACED, Secrets
 
-__all__ = ["RunSecrets", "masked_answer", "without_known"]
+__all__ = ["RunSecrets", "is_masked", "masked_answer", "without_known"]
 
 R = TypeVar("R", bound=Record | InboxMessage)
 T = TypeVar("T")
@@ -267,6 +267,21 @@ def references_in(value: Any) -> set[str]:
 
     changed_texts(value, note)
     return found
+
+
+def is_masked(value: Any) -> bool:
+    """Return whether a value, or one within it, has something in the place of a secret.
+
+    >>> is_masked({"card": {"number": "${input.card.number~0123456789abcdef}"}}), is_masked(["***"])
+    (True, True)
+    """
+    if isinstance(value, Mapping):
+        return any(is_masked(each) for pair in value.items() for each in pair)
+    if isinstance(value, list | tuple):
+        return any(map(is_masked, value))
+    return isinstance(value, str) and (
+        _HIDDEN in value or ("~" in value and _REFERENCE.search(value) is not None)
+    )
 
 
 def _is_text(value: object) -> bool:

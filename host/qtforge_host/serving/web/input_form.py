@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from qtforge_host.runs.run_secrets import is_masked
+
 __all__ = ["WHOLE", "Field", "WrongField", "fields_of", "input_of", "texts_of"]
 
 Kind = Literal["text", "long", "number", "date", "check", "select", "secret", "json", "any"]
@@ -16,7 +18,6 @@ Kind = Literal["text", "long", "number", "date", "check", "select", "secret", "j
 WHOLE: Final = ""
 """The name of the one field of a workflow that declares no inputs: all of it, as JSON."""
 
-_HIDDEN: Final = "***"  # what the journal has in the place of a secret
 _YES: Final = "true"
 
 
@@ -166,7 +167,7 @@ def texts_of(
     roots = {each.partition(".")[0] for each in secret}
     shown = {
         name: value for name, value in given.items()
-        if name not in roots and not _has_hidden(value)
+        if name not in roots and not is_masked(value)
     }  # fmt: skip
     if schema is None:
         return {WHOLE: _json(shown)} if shown else {}
@@ -175,14 +176,6 @@ def texts_of(
         if name in shown and shown[name] is not None and not each.get("writeOnly"):
             found[name] = _text(each, shown[name])
     return found
-
-
-def _has_hidden(value: Any) -> bool:
-    if isinstance(value, str):
-        return _HIDDEN in value
-    if isinstance(value, Mapping):
-        return any(map(_has_hidden, value.values()))
-    return isinstance(value, list | tuple) and any(map(_has_hidden, value))
 
 
 def _text(schema: Mapping[str, Any], value: Any) -> str:

@@ -56,6 +56,17 @@ name = "only"
 operation = "steps.note"
 message = {{ text = "${{input.word}} ${{input.count}}" }}
 """
+CARD = """
+name = "card"
+kind = "sequential"
+version = "1.0.0"
+secret_inputs = ["card.number"]
+
+[[stages]]
+name = "only"
+operation = "steps.note"
+message = { text = "paid" }
+"""
 BROKEN = """
 name = "broken"
 kind = "sequential"
@@ -73,6 +84,7 @@ def server(module_serving: Serving) -> Server:
     folder.mkdir()
     (folder / "typed.toml").write_text(TYPED)
     (folder / "broken.toml").write_text(BROKEN)
+    (folder / "card.toml").write_text(CARD)
     return module_serving.serve("--grace", "1s", "--rate", "10000/s")
 
 
@@ -214,6 +226,18 @@ def test_the_input_of_an_earlier_run_is_filled_in_but_for_its_secrets(
     assert client.get(f"{WORKFLOWS}/typed/start?like=none").status_code == 404
 
 
+def test_a_secret_within_an_input_as_json_is_left_out_with_what_is_around_it(
+    server: Server, client: httpx2.Client
+) -> None:
+    given = {"card": {"number": SECRET, "owner": "Zoe"}, "amount": 12}
+    run_id = server.start("card", wait="20s", **given)["run_id"]
+    page = opened(client, "card", run_id)
+    assert "&#34;amount&#34;: 12" in page
+    assert "What is secret" in page
+    assert SECRET not in page
+    assert "number" not in page
+
+
 def test_a_workflow_without_declared_inputs_takes_them_as_json(
     server: Server, client: httpx2.Client
 ) -> None:
@@ -275,7 +299,11 @@ def test_a_value_comes_back_as_it_was_from_the_field_of_its_type(
 
 
 def test_nothing_that_is_or_was_secret_is_filled_in() -> None:
-    given = {"a": "x ***", "b": {"c": "***", "d": 1}, "e": 1, "f": [["***"]], "g": "plain"}
+    reference = "${input.card.number~0123456789abcdef}"
+    given = {
+        "a": "x ***", "b": {"c": "***", "d": 1}, "e": 1, "f": [["***"]], "g": "plain",
+        "h": {"number": reference}, "i": [f"Bearer {reference}"], "j": {reference: 1},
+    }  # fmt: skip
     assert texts_of(None, given, ("g.h",)) == {"": '{\n  "e": 1\n}'}
     schema = {"properties": {"e": {"type": "integer", "writeOnly": True}, "g": {"type": "string"}}}
     assert texts_of(schema, given, ()) == {"g": "plain"}
