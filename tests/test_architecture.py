@@ -31,7 +31,7 @@ FLOORS = (
     {"plugin_check", "scaffold"},
     {"app"},
     {"telemetry"},
-    {"plugins", "runs", "schedules"},
+    {"alerts", "plugins", "runs", "schedules"},
     {"config", "journal", "nodes", "policies", "workflows"},
     {"expressions"},
     {"bus"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+from qtforge_host.config.alerts import AlertTable
 from qtforge_host.config.logs import LogsTable
 from qtforge_host.config.retention import RetentionTable
 from qtforge_host.config.settings import HostTable, PluginTable, ScheduleSettings, Settings
@@ -34,6 +35,7 @@ def config_schema(plugins: Mapping[str, type[Any] | None], topics: Collection[st
 
     defs["topic"] = part("topics", TopicPolicy)
     defs["schedule"] = part("schedules", ScheduleSettings)
+    alert = part("alerts", AlertTable)
     topic, schedule = {"$ref": "#/$defs/topic"}, {"$ref": "#/$defs/schedule"}
     plugin = part("plugins", PluginTable)
     own = {
@@ -52,6 +54,7 @@ def config_schema(plugins: Mapping[str, type[Any] | None], topics: Collection[st
         "title": "The configuration of QtForge Host",
         "type": "object",
         "properties": {
+            "alerts": _tables("Who is told of failures, by name.", {}, alert),
             "host": _described(part("host", HostTable)),
             "logs": part("logs", LogsTable),
             "plugins": _tables("Plugins by name.", own, plugin),

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
+from qtforge_host.config.alerts import Alert, read_alerts
 from qtforge_host.config.logs import LogRules, read_logs
 from qtforge_host.config.permissions import changeable_by_others
 from qtforge_host.config.retention import RetentionSettings, read_retention
@@ -51,9 +52,19 @@ _XDG: Final = {
     "config": ("XDG_CONFIG_HOME", ".config"),
     "state": ("XDG_STATE_HOME", ".local/state"),
 }
-_TABLES: Final = ("host", "logs", "plugins", "retention", "schedules", "telemetry", "topics")
+_TABLES: Final = (
+    "alerts",
+    "host",
+    "logs",
+    "plugins",
+    "retention",
+    "schedules",
+    "telemetry",
+    "topics",
+)
 _LEAST_MEMORY_BYTES: Final = 64 << 20  # the interpreter and a plugin take 30 MiB
 _MOST_MEMORY_BYTES: Final = 1 << 50
+_ALERT_PLUGIN: Final = "alert-delivery"
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 # Compiled when they are first used, which most commands never do.
 _BUS: Final = r"[A-Za-z0-9][A-Za-z0-9._+-]*://.+"
@@ -225,6 +236,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         retention: How long runs stay after their end.
         logs: What is kept of the logs of runs.
         telemetry: Whether runs are traced.
+        alerts: Who is told of failures, by the alert's name.
     """
 
     config_path: Path
@@ -264,6 +276,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention: RetentionSettings = RetentionSettings()
     logs: LogRules = LogRules()
     telemetry: TelemetrySettings = TelemetrySettings()
+    alerts: Mapping[str, Alert] = MappingProxyType({})
 
     @property
     def journal_name(self) -> str:
@@ -451,6 +464,8 @@ def load_settings(
     check_keys(managed_document, ("plugins",), str(managed))
     written = _table(document, "host", path)
     table = convert_table(written, HostTable, str(path), "host") if written else HostTable()
+    alerts = read_alerts(_table(document, "alerts", path), path)
+    plugins = _plugins((path, document), (managed, managed_document))
     settings = Settings(
         # Absolute from here on: a plugin may change the working directory.
         config_path=_absolute(path),
@@ -482,11 +497,12 @@ def load_settings(
             table.expression_max_result, path, "expression_max_result"
         ),
         topics=MappingProxyType(_topics(path, document)),
-        plugins=MappingProxyType(_plugins((path, document), (managed, managed_document))),
+        plugins=MappingProxyType(_with_destinations(plugins, alerts, path)),
         schedules=MappingProxyType(_schedules(path, document)),
         retention=read_retention(_table(document, "retention", path), path),
         logs=read_logs(_table(document, "logs", path), path),
         telemetry=read_telemetry(_table(document, "telemetry", path), path),
+        alerts=MappingProxyType(alerts),
     )
     if bus is not None:
         settings = settings.with_bus(bus, "--bus")
@@ -660,3 +676,17 @@ def _plugins(*documents: tuple[Path, Mapping[str, Any]]) -> dict[str, PluginSett
             if table.config is not None:
                 said.update(config=table.config, file=path)
     return {name: PluginSettings(**said) for name, said in merged.items()}
+
+
+def _with_destinations(
+    plugins: dict[str, PluginSettings], alerts: Mapping[str, Alert], path: Path
+) -> dict[str, PluginSettings]:
+    """Return the plugins, of which the one that delivers alerts has their destinations."""
+    if not alerts:
+        return plugins
+    said = plugins.get(_ALERT_PLUGIN) or PluginSettings(file=path)
+    destinations = {
+        name: {"to": list(each.to), "secrets": list(each.secrets)} for name, each in alerts.items()
+    }
+    config = {**said.config, "alerts": destinations}
+    return {**plugins, _ALERT_PLUGIN: msgspec.structs.replace(said, config=config)}

@@ -20,6 +20,8 @@ from qtforge_host.runs.recovery import RecoveryLoop
 from qtforge_host.runs.supervisor import Durable
 from qtforge_host.schedules.schedule import Schedule
 from qtforge_host.schedules.state import ScheduleStates
+from qtforge_host.serving.alert_loop import AlertLoop
+from qtforge_host.serving.alert_runs import JournalAlertRuns
 from qtforge_host.serving.metrics import RecentFigures, RunCounts
 from qtforge_host.serving.options import ServeOptions
 from qtforge_host.serving.retention_loop import RetentionLoop
@@ -115,6 +117,13 @@ class Service:
                 RunFiles(self.settings.run_files_dir, self.durable.logs.keeper),
                 self.durable.clock,
             )
+            alerts = AlertLoop(
+                self.settings.alerts,
+                self.durable.journal,
+                JournalAlertRuns(self.durable, self.host),
+                self.durable.clock,
+            )
+            await alerts.begin()
             self._recovery = RecoveryLoop(
                 supervisor,
                 self.durable.journal,
@@ -136,6 +145,7 @@ class Service:
                 ("the recovery of runs", self._recovery.run()),
                 ("what other processes publish", bindings.receiver.run()),
                 ("the retention", retention.run()),
+                ("the alerts", alerts.run()),
             ):
                 task = asyncio.create_task(_told(name, work))
                 self._tasks.append(task)

@@ -12,7 +12,7 @@ from qtforge_builtin_plugins.orchestrators.graph import GraphDefinition
 from qtforge_builtin_plugins.orchestrators.parallel import ParallelDefinition
 from qtforge_builtin_plugins.orchestrators.reactive.definition import ReactiveDefinition
 from qtforge_builtin_plugins.orchestrators.sequential import SequentialDefinition
-from qtforge_host.config import retention, settings
+from qtforge_host.config import alerts, retention, settings
 from qtforge_host.toml_schema import key_texts
 from qtforge_sdk.policies import TopicPolicy
 from tools.site.reference.markdown import attributes, first_paragraph
@@ -32,6 +32,7 @@ _TABLES: Final[Mapping[str, type]] = {
     "[topics.TOPIC]": TopicPolicy,
     "[plugins.NAME]": settings.PluginTable,
     "[schedules.NAME]": settings.ScheduleSettings,
+    "[alerts.NAME]": alerts.AlertTable,
     "[retention]": retention.RetentionTable,
 }
 _TITLES: Final = {"_Rule": "Rule of retention"}

@@ -1,0 +1,1 @@
+"""The workflow ``alert-delivery`` and its plugin, which posts webhooks."""

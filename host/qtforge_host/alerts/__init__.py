@@ -1,0 +1,1 @@
+"""Alerts: find reasons in the records of runs, and decide which messages are sent."""
