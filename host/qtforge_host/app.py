@@ -493,6 +493,15 @@ class Host:
         """
         return self._parts.observers.add(callback)
 
+    def health_reports(self) -> Mapping[str, HealthReport]:
+        """Return the last report of each plugin that has been checked, by name."""
+        return self._parts.policies.health.reports()
+
+    @property
+    def installed(self) -> Installed:
+        """What was installed when the host started."""
+        return self._installed
+
     def breakers(self) -> Sequence[CircuitBreaker]:
         """Return every circuit breaker that was used, sorted by topic and plugin."""
         return self._parts.policies.breakers.all()

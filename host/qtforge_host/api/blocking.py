@@ -29,6 +29,8 @@ class BlockingHostClient(BlockingClient[HostClient]):
     health = blocking(HostClient.health)
     plugins = blocking(HostClient.plugins)
     plugin = blocking(HostClient.plugin)
+    offers = blocking(HostClient.offers)
+    plugin_settings = blocking(HostClient.plugin_settings)
     workflows = blocking(HostClient.workflows)
     check_workflows = blocking(HostClient.check_workflows)
     show_workflow = blocking(HostClient.show_workflow)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +24,7 @@ from qtforge_host.api.documents import (
     ReplayRow,
     Replays,
     Response,
+    Setting,
     Topics,
     WorkflowCreated,
     WorkflowDocument,
@@ -33,8 +34,15 @@ from qtforge_host.api.drawing import Language, draw, graph_of_workflow
 from qtforge_host.api.errors import NotFoundError
 from qtforge_host.api.listings import TOPICS, WORKFLOWS, keep
 from qtforge_host.api.parts import Parts
-from qtforge_host.api.plugins import plugin_details, plugins_named, plugins_of
+from qtforge_host.api.plugins import (
+    PluginOffers,
+    offers_of,
+    plugin_details,
+    plugins_named,
+    plugins_of,
+)
 from qtforge_host.api.workflows import workflow_row
+from qtforge_host.config.in_force import settings_in_force
 from qtforge_host.plugin_code import PluginCodeError
 from qtforge_host.plugins.candidates import PLUGIN_GROUP
 from qtforge_host.plugins.resolution import resolve_installed
@@ -144,13 +152,16 @@ class HostClient:
         done = await host.bus.publish(topic, message)
         return Published(topic=topic, delivered=done.delivered, dropped=done.dropped)
 
-    async def health(self) -> HealthDocument:
+    async def health(self, *, recent: bool = False) -> HealthDocument:
         """Check the health of every active plugin, and list the circuit breakers.
 
         A host that was started for this starts every plugin before.
+
+        Args:
+            recent: Return the last reports of the rounds, without checking anything now.
         """
         host = await self._whole_host()
-        reports = await host.health()
+        reports = host.health_reports() if recent else await host.health()
         breakers = BreakerFile(self._parts.settings.state_dir).all()
         return HealthDocument(
             plugins=[
@@ -163,16 +174,37 @@ class HostClient:
         """List the plugins of the running host; one that was started for this starts all."""
         return plugins_of(await self._whole_host())
 
-    async def plugin(self, name: str) -> PluginDetails:
+    async def offers(self) -> Mapping[str, PluginOffers]:
+        """Return how much each plugin of the running host offers, by name."""
+        return offers_of(await self._whole_host())
+
+    async def plugin_settings(self, name: str) -> list[Setting]:
+        """Return what the configuration says of a plugin; what may be a secret is ``***``."""
+
+        def read() -> list[Setting]:
+            return [
+                Setting(key=list(each.key), value=each.value, source=each.source)
+                for each in settings_in_force(self._parts.settings)
+                if each.key[:2] == ("plugins", name)
+            ]
+
+        return await asyncio.to_thread(read)
+
+    async def plugin(self, name: str, *, recent: bool = False) -> PluginDetails:
         """Return everything that is known of one plugin as it is installed now.
+
+        Args:
+            name: Its name.
+            recent: As it was installed when the running host started, which is quicker.
 
         Raises:
             NotFoundError: There is none.
         """
+        host = await self._whole_host() if recent else None
 
         def read() -> PluginDetails:
             settings = self._parts.settings
-            installed = resolve_installed(settings)
+            installed = resolve_installed(settings) if host is None else host.installed
             first, *_ = plugins_named(installed.resolution, name)
             return plugin_details(first, installed, settings)
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from qtforge_host.api.documents import PluginDetails, PluginProblem, PluginRow, Plugins
+from qtforge_host.api.documents import (
+    PluginDetails,
+    PluginProblem,
+    PluginRow,
+    Plugins,
+)
 from qtforge_host.api.errors import NotFoundError
 from qtforge_host.config.settings import Settings
 from qtforge_host.plugins.candidates import PLUGIN_GROUP, Candidate, Status
@@ -20,7 +26,9 @@ if TYPE_CHECKING:  # a listing imports nothing that runs a plugin
     from qtforge_host.app import Host
 
 __all__ = [
+    "PluginOffers",
     "installed_plugins",
+    "offers_of",
     "plugin_details",
     "plugin_row",
     "plugins_in",
@@ -29,12 +37,36 @@ __all__ = [
 ]
 
 
+class PluginOffers(NamedTuple):
+    """How much a plugin offers.
+
+    Attributes:
+        topics: How many topics it answers or wraps.
+        subscriptions: How many patterns it listens to.
+        hooks: How many hooks of the host it implements.
+        workflows: How many files or patterns of workflows it has.
+    """
+
+    topics: int
+    subscriptions: int
+    hooks: int
+    workflows: int
+
+
 def installed_plugins(settings: Settings) -> Plugins:
     """Return every plugin found, and what is wrong beside them; no plugin is imported."""
     installed = resolve_installed(settings)
     statuses = installed.resolution.statuses
     found = plugins_in(installed.resolution)
-    known = {candidate.name for candidate in found}
+    return Plugins(
+        plugins=[plugin_row(each, statuses[each.key]) for each in found],
+        problems=_problems(installed, settings),
+    )
+
+
+def _problems(installed: Installed, settings: Settings) -> list[PluginProblem]:
+    """Return what is wrong beside the plugins that were found."""
+    known = {candidate.name for candidate in plugins_in(installed.resolution)}
     problems = [
         PluginProblem(where=each.where, reason=each.reason, fix=each.fix)
         for each in installed.problems
@@ -48,9 +80,7 @@ def installed_plugins(settings: Settings) -> Plugins:
         for name, said in sorted(settings.plugins.items())
         if name not in known
     ]
-    return Plugins(
-        plugins=[plugin_row(each, statuses[each.key]) for each in found], problems=problems
-    )
+    return problems
 
 
 def plugins_in(resolution: Resolution) -> list[Candidate]:
@@ -130,5 +160,27 @@ def plugins_of(host: Host) -> Plugins:
     """Return the plugins of a running host."""
     entries = sorted(host.registry, key=lambda entry: entry.candidate.key)
     return Plugins(
-        plugins=[plugin_row(entry.candidate, entry.status) for entry in entries], problems=[]
+        plugins=[plugin_row(entry.candidate, entry.status) for entry in entries],
+        problems=_problems(host.installed, host.settings),
     )
+
+
+def offers_of(host: Host) -> Mapping[str, PluginOffers]:
+    """Return how much each plugin of a running host offers, by name.
+
+    One whose source does not tell is left out.
+    """
+    installed = host.installed
+    found = dict[str, PluginOffers]()
+    for key, offers in installed.offers.items():
+        if offers.unread:
+            continue
+        candidate = host.registry[key].candidate
+        declared = installed.resolution.declarations.get(key, UNKNOWN)
+        found[candidate.name] = PluginOffers(
+            topics=len(offers.topics),
+            subscriptions=len(offers.subscriptions),
+            hooks=len(offers.hooks),
+            workflows=len(declared.workflows),
+        )
+    return found

@@ -13,7 +13,14 @@ from markupsafe import Markup, escape
 
 from qtforge_host.serving.web.static_files import StaticFiles
 from qtforge_host.serving.web.steps import anchor_text
-from qtforge_host.serving.web.words import ICONS, json_tree, length_text, since_text, title_text
+from qtforge_host.serving.web.words import (
+    ICONS,
+    json_tree,
+    length_text,
+    sentence_text,
+    since_text,
+    title_text,
+)
 
 __all__ = ["SECTIONS", "Renderer"]
 
@@ -22,6 +29,7 @@ SECTIONS: Final = (
     ("inbox", "inbox", "Inbox"),
     ("workflows", "flow", "Workflows"),
     ("schedules", "clock", "Schedules"),
+    ("plugins", "plug", "Plugins"),
 )
 """The navigation: the path of each page beneath ``/ui``, its symbol, and its text."""
 
@@ -62,6 +70,7 @@ class Renderer:
             sections=SECTIONS,
         )
         self._environment.filters["anchor"] = anchor_text
+        self._environment.filters["sentence"] = sentence_text
 
     def render(self, template: str, context: Mapping[str, Any]) -> str:
         """Return a template, filled in."""

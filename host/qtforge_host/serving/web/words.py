@@ -10,7 +10,15 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
-__all__ = ["ICONS", "STATUS_WORDS", "json_tree", "length_text", "since_text", "title_text"]
+__all__ = [
+    "ICONS",
+    "STATUS_WORDS",
+    "json_tree",
+    "length_text",
+    "sentence_text",
+    "since_text",
+    "title_text",
+]
 
 ICONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -85,6 +93,15 @@ def title_text(name: str) -> str:
     'charge card[3]'
     """
     return name.replace("_", " ")
+
+
+def sentence_text(text: str) -> str:
+    """Return a text as a sentence begins, unless it begins with a name.
+
+    >>> sentence_text("it is too old"), sentence_text("a.toml has no name")
+    ('It is too old', 'a.toml has no name')
+    """
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
 
 
 def json_tree(value: Any) -> Markup:

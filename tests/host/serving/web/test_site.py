@@ -54,7 +54,7 @@ def waiting(server: Server) -> str:
 
 def paths(run_id: str) -> list[str]:
     """Return the path of every page that can be looked at."""
-    names = {"schedules": "leap", "workflows": "quick"}
+    names = {"schedules": "leap", "workflows": "quick", "plugins": "steps"}
     return [
         each.path.replace("{run_id}", run_id).replace(
             "{name}", names.get(each.path.split("/")[1], "")

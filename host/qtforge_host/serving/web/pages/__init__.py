@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtforge_host.serving.web.pages import inbox, run, runs, schedules, workflows
+from qtforge_host.serving.web.pages import inbox, plugins, run, runs, schedules, workflows
 from qtforge_host.serving.web.visit import Page
 
 __all__ = ["PAGES"]
@@ -15,5 +15,6 @@ PAGES: Final[tuple[Page, ...]] = (
     *inbox.PAGES,
     *schedules.PAGES,
     *workflows.PAGES,
+    *plugins.PAGES,
 )
 """Every page beneath ``/ui``; the first whose path fits answers."""
