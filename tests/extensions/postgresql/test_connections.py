@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import sys
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import msgspec
 import psycopg
@@ -46,19 +48,27 @@ def test_cut_connections_lose_nothing_and_double_nothing(
 ) -> None:
     """Backends are killed at random moments beside twelve writers and a follower."""
     settings = msgspec.structs.replace(journal_settings, lease_s=60.0)
-    cuts = appends = 0
+    cuts = appends = cut_after = 0
+    # A cut comes after so many writes, and not after a time; what is in progress goes on beside
+    # it, and what would begin waits: however fast this machine is.
+    is_due, may_begin = asyncio.Event(), asyncio.Event()
 
     async def write(journal: PostgresqlJournal, name: str, parent: str) -> None:
         nonlocal appends
         ownership = await journal.create(started(name))
         for number in range(_STEPS):
+            await may_begin.wait()
             await journal.append(ownership, [step(name, f"{number}"), step(name, f"{number}b")])
             appends += 1
+            if appends >= cut_after and may_begin.is_set():
+                may_begin.clear()
+                is_due.set()
         waits = CheckpointSaved(run_id=name, at=NOW, state={}, label="here")
         await journal.append(ownership, [waits], [(parent, event(f"from-{name}"))])
         await journal.append(ownership, [finished(name)])
 
     async def cut(writing: asyncio.Future[list[None]]) -> int:
+        nonlocal cut_after
         count = 0
         kill = (
             b"SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity"
@@ -70,10 +80,15 @@ def test_cut_connections_lose_nothing_and_double_nothing(
             while not writing.done() and count < 150:
                 (killed,) = await (await connection.execute(kill)).fetchone() or (0,)
                 count += killed
-                # After so many writes, and not after a time: however fast this machine is.
-                until = appends + random.randint(1, 20)
-                while appends < until and not writing.done():  # noqa: ASYNC110 - twelve add to it
-                    await asyncio.sleep(0.001)
+                cut_after = appends + random.randint(1, 20)
+                is_due.clear()
+                may_begin.set()
+                due = asyncio.ensure_future(is_due.wait())
+                either: set[asyncio.Future[Any]] = {due, writing}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                due.cancel()
+        cut_after = sys.maxsize
+        may_begin.set()
         return count
 
     async def follow(
